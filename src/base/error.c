@@ -90,17 +90,17 @@ bool error_set_errno(struct error *err, enum error_code code, int os_errno,
 
 bool error_wrap(struct error *err, const char *format, ...)
 {
-    char text[ERROR_TEXT_MAX];
-    size_t used;
+    char prefix[ERROR_TEXT_MAX];
+    char text[2 * ERROR_TEXT_MAX + 2];
     va_list args;
 
     if (!err)
         return false;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(prefix, sizeof(prefix), format, args);
     va_end(args);
-    used = strlen(text);
-    snprintf(text + used, sizeof(text) - used, ": %s", err->text);
-    memcpy(err->text, text, sizeof(text));
+    snprintf(text, sizeof(text), "%s: %s", prefix, err->text);
+    text[sizeof(err->text) - 1] = 0;
+    memcpy(err->text, text, sizeof(err->text));
     return false;
 }

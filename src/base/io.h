@@ -11,6 +11,9 @@
  *                       processes (libxl and its helper share one)
  *  IO_OTHER     poll    may block (a terminal, a character device)
  *
+ * A process that writes to pipes ignores SIGPIPE; a reader that left is then
+ * ERR_PEER.
+ *
  * Nothing is buffered and nothing is read ahead: what was not asked for stays
  * in the descriptor for its next reader.
  */

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "unit.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+
+struct pair {
+    int reader;
+    int writer;
+};
+
+static struct pair pipe_pair(void)
+{
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    return (struct pair){fds[0], fds[1]};
+}
+
+static struct pair socket_pair(void)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    return (struct pair){fds[0], fds[1]};
+}
+
+static void pair_close(struct pair *p)
+{
+    close_fd(&p->reader);
+    close_fd(&p->writer);
+}
+
+static int temporary_file(void)
+{
+    char path[] = "/tmp/test-io-XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    unlink(path);
+    return fd;
+}
+
+static void nothing_is_read_ahead(struct pair (*make)(void))
+{
+    struct pair p = make();
+    struct io io;
+    struct error err;
+    char got[8] = "";
+
+    assert_ok(io_attach(&io, p.reader, false, 1000, -1, &err), err);
+    assert_int_equal(write(p.writer, "abcdefgh", 8), 8);
+    assert_ok(io_read_exact(&io, got, 3, &err), err);
+    assert_memory_equal(got, "abc", 3);
+    assert_int_equal(io.offset, 3);
+    io_release(&io);
+
+    /* Its next reader finds the rest. */
+    assert_int_equal(read(p.reader, got, sizeof(got)), 5);
+    assert_memory_equal(got, "defgh", 5);
+    pair_close(&p);
+}
+
+static void a_pipe_is_not_read_ahead(void **state)
+{
+    nothing_is_read_ahead(pipe_pair);
+}
+
+static void a_socket_is_not_read_ahead(void **state)
+{
+    nothing_is_read_ahead(socket_pair);
+}
+
+static void an_early_end_says_how_far_it_came(void **state)
+{
+    struct pair p = pipe_pair();
+    struct io io;
+    struct error err;
+    char got[8];
+
+    assert_ok(io_attach(&io, p.reader, false, 1000, -1, &err), err);
+    assert_int_equal(write(p.writer, "abc", 3), 3);
+    close_fd(&p.writer);
+    assert_refused(io_read_exact(&io, got, 8, &err), err, ERR_TRUNCATED,
+                   "ends after 3 octets, expected 8");
+    assert_int_equal(err.offset, 3);
+    io_release(&io);
+    pair_close(&p);
+}
+
+static void silence_is_a_timeout(void **state)
+{
+    struct pair p = socket_pair();
+    struct io io;
+    struct error err;
+    char got;
+
+    assert_ok(io_attach(&io, p.reader, false, 20, -1, &err), err);
+    assert_refused(io_read_exact(&io, &got, 1, &err), err, ERR_TIMEOUT,
+                   "no progress for 20 ms");
+    io_release(&io);
+    pair_close(&p);
+}
+
+static void a_full_pipe_can_be_cancelled(void **state)
+{
+    struct pair p = pipe_pair(), cancel = pipe_pair();
+    cleanup_free char *much = calloc(1, 1 << 20);
+    struct io io;
+    struct error err;
+
+    assert_ok(io_attach(&io, p.writer, true, -1, cancel.reader, &err), err);
+    assert_int_equal(write(cancel.writer, "x", 1), 1);
+    assert_refused(io_write_all(&io, much, 1 << 20, &err), err, ERR_CANCELLED,
+                   "cancelled");
+    io_release(&io);
+    pair_close(&p);
+    pair_close(&cancel);
+}
+
+static void a_full_pipe_nobody_reads_times_out(void **state)
+{
+    struct pair p = pipe_pair();
+    cleanup_free char *much = calloc(1, 1 << 20);
+    struct io io;
+    struct error err;
+
+    assert_ok(io_attach(&io, p.writer, true, 20, -1, &err), err);
+    assert_refused(io_write_all(&io, much, 1 << 20, &err), err, ERR_TIMEOUT,
+                   "no progress");
+    /* The flag stays off the description that others share. */
+    assert_false(fcntl(p.writer, F_GETFL) & O_NONBLOCK);
+    io_release(&io);
+    pair_close(&p);
+}
+
+static void a_reader_that_left_is_a_peer_error(void **state)
+{
+    struct pair p = socket_pair();
+    struct io io;
+    struct error err;
+
+    close_fd(&p.reader);
+    assert_ok(io_attach(&io, p.writer, true, 1000, -1, &err), err);
+    assert_refused(io_write_all(&io, "x", 1, &err), err, ERR_PEER, "write");
+    io_release(&io);
+    pair_close(&p);
+}
+
+struct gather {
+    struct pair pair;
+    uint8_t *expected;
+    size_t length;
+};
+
+static void *write_in_small_parts(void *argument)
+{
+    struct gather *g = argument;
+    struct iovec iov[4];
+    struct io io;
+    struct error err;
+    size_t part = g->length / 4;
+
+    for (int i = 0; i < 4; i++)
+        iov[i] = (struct iovec){g->expected + (size_t)i * part, part};
+    if (io_attach(&io, g->pair.writer, true, 10000, -1, &err)) {
+        if (!io_writev_all(&io, iov, 4, &err))
+            fprintf(stderr, "%s\n", err.text);
+        io_release(&io);
+    }
+    return NULL;
+}
+
+static void gathered_and_scattered_octets_agree(void **state)
+{
+    struct gather g = {.pair = socket_pair(), .length = 4 << 20};
+    cleanup_free uint8_t *expected = malloc(g.length);
+    cleanup_free uint8_t *got = malloc(g.length);
+    struct iovec iov[2] = {
+        {got,         12345           },
+        {got + 12345, g.length - 12345}
+    };
+    pthread_t writer;
+    struct io io;
+    struct error err;
+
+    for (size_t i = 0; i < g.length; i++)
+        expected[i] = (uint8_t)(i * 7 + (i >> 9));
+    g.expected = expected;
+    assert_ok(io_attach(&io, g.pair.reader, false, 10000, -1, &err), err);
+    assert_int_equal(pthread_create(&writer, NULL, write_in_small_parts, &g),
+                     0);
+    assert_ok(io_readv_exact(&io, iov, 2, &err), err);
+    pthread_join(writer, NULL);
+    assert_memory_equal(got, expected, g.length);
+    io_release(&io);
+    pair_close(&g.pair);
+}
+
+#define HOLE ((size_t)1 << 20)
+
+static void zeroes_in_a_fresh_file_cost_no_blocks(void **state)
+{
+    cleanup_fd int fd = temporary_file();
+    struct io io;
+    struct error err;
+    struct stat st;
+    char got[8] = "";
+
+    assert_ok(io_attach(&io, fd, true, -1, -1, &err), err);
+    assert_ok(io_write_all(&io, "head", 4, &err), err);
+    assert_ok(io_write_zeroes(&io, HOLE, &err), err);
+    assert_ok(io_write_all(&io, "tail", 4, &err), err);
+    assert_ok(io_write_zeroes(&io, HOLE, &err), err);
+    assert_ok(io_finish(&io, &err), err);
+    assert_int_equal(io.offset, 8 + 2 * HOLE);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, 8 + 2 * HOLE);
+    assert_true(st.st_blocks * 512 < (off_t)HOLE);
+    assert_int_equal(pread(fd, got, 8, (off_t)HOLE), 8);
+    assert_memory_equal(got, "\0\0\0\0tail", 8);
+    io_release(&io);
+}
+
+static void old_contents_are_never_taken_for_zero(void **state)
+{
+    cleanup_fd int fd = temporary_file();
+    struct io io;
+    struct error err;
+    char got[4];
+
+    assert_int_equal(pwrite(fd, "old!", 4, 0), 4);
+    assert_ok(io_attach(&io, fd, true, -1, -1, &err), err);
+    assert_false(io.holes);
+    assert_ok(io_write_zeroes(&io, 4, &err), err);
+    assert_int_equal(pread(fd, got, 4, 0), 4);
+    assert_memory_equal(got, "\0\0\0\0", 4);
+    io_release(&io);
+}
+
+static void holes_are_seen_when_reading(void **state)
+{
+    cleanup_fd int fd = temporary_file();
+    struct io io;
+    struct error err;
+    char got[4];
+
+    assert_int_equal(pwrite(fd, "data", 4, 2 * (off_t)HOLE), 4);
+    assert_int_equal(ftruncate(fd, 4 * (off_t)HOLE), 0);
+    assert_ok(io_attach(&io, fd, false, -1, -1, &err), err);
+    if (io_hole_ahead(&io) == 0) {
+        print_message("no SEEK_DATA on this file system\n");
+        io_release(&io);
+        skip();
+    }
+    assert_int_equal(io_hole_ahead(&io), 2 * HOLE);
+    assert_ok(io_skip(&io, 2 * HOLE, &err), err);
+    assert_int_equal(io_hole_ahead(&io), 0);
+    assert_ok(io_read_exact(&io, got, 4, &err), err);
+    assert_memory_equal(got, "data", 4);
+    assert_ok(io_skip(&io, HOLE, &err), err);
+    assert_int_equal(io_hole_ahead(&io), HOLE - 4);
+    io_release(&io);
+}
+
+static void a_pipe_has_no_holes(void **state)
+{
+    struct pair p = pipe_pair();
+    struct io io;
+    struct error err;
+
+    assert_ok(io_attach(&io, p.reader, false, -1, -1, &err), err);
+    assert_int_equal(io_hole_ahead(&io), 0);
+    assert_refused(io_skip(&io, 1, &err), err, ERR_IO, "seek");
+    io_release(&io);
+    pair_close(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pipe_is_not_read_ahead),
+        cmocka_unit_test(a_socket_is_not_read_ahead),
+        cmocka_unit_test(an_early_end_says_how_far_it_came),
+        cmocka_unit_test(silence_is_a_timeout),
+        cmocka_unit_test(a_full_pipe_can_be_cancelled),
+        cmocka_unit_test(a_full_pipe_nobody_reads_times_out),
+        cmocka_unit_test(a_reader_that_left_is_a_peer_error),
+        cmocka_unit_test(gathered_and_scattered_octets_agree),
+        cmocka_unit_test(zeroes_in_a_fresh_file_cost_no_blocks),
+        cmocka_unit_test(old_contents_are_never_taken_for_zero),
+        cmocka_unit_test(holes_are_seen_when_reading),
+        cmocka_unit_test(a_pipe_has_no_holes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
