@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "timer.h"
+
+#include "clock.h"
+#include "evtchn.h"
+#include "hypercall.h"
+#include "panic.h"
+
+#define NS_PER_MS 1000000
+
+static struct {
+    uint64_t period_ns;
+    bool periodic; /* Xen repeats the ticks, nothing is armed */
+} timer;
+
+static void arm(struct vcpu *v)
+{
+    struct vcpu_set_singleshot_timer op = {.timeout_abs_ns =
+                                               clock_to_system(v->tick_next)};
+    long ret = vcpu_op(VCPUOP_set_singleshot_timer, v->id, &op);
+
+    if (ret)
+        panic("VCPUOP_set_singleshot_timer", v->id, (uint64_t)ret);
+}
+
+static void on_tick(struct vcpu *v, evtchn_port_t port)
+{
+    uint64_t now = clock_now();
+
+    (void)port;
+    if (v->tick_last && now - v->tick_last > v->gap_max)
+        v->gap_max = now - v->tick_last;
+    v->tick_last = now;
+    v->ticks++;
+    if (timer.periodic)
+        return;
+    if (now >= v->tick_next)
+        v->tick_next +=
+            ((now - v->tick_next) / timer.period_ns + 1) * timer.period_ns;
+    arm(v);
+}
+
+void timer_open(const struct options *o, unsigned int nr)
+{
+    timer.period_ns = o->tick_ms * NS_PER_MS;
+    timer.periodic = o->timer == TIMER_PERIODIC;
+    for (unsigned int id = 0; id < nr; id++)
+        vcpu_get(id)->timer_port =
+            evtchn_open_virq(VIRQ_TIMER, id, "timer", on_tick);
+}
+
+void timer_start_this(const struct options *o)
+{
+    struct vcpu *v = vcpu_this();
+
+    (void)o;
+    v->tick_last = 0;
+    v->tick_next = clock_now() + timer.period_ns;
+    if (timer.periodic) {
+        struct vcpu_set_periodic_timer op = {.period_ns = timer.period_ns};
+        long ret = vcpu_op(VCPUOP_set_periodic_timer, v->id, &op);
+
+        if (ret)
+            panic("VCPUOP_set_periodic_timer", v->id, (uint64_t)ret);
+    } else {
+        vcpu_op(VCPUOP_stop_periodic_timer, v->id, NULL);
+        arm(v);
+    }
+}
+
+void timer_resume_this(const struct options *o)
+{
+    timer_start_this(o);
+}
+
+uint64_t timer_ticks_of(uint64_t ms)
+{
+    uint64_t ticks = ms * NS_PER_MS / timer.period_ns;
+
+    return ticks ? ticks : 1;
+}
