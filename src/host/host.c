@@ -1,94 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Finds and loads host implementations.
- *
- * A module stays loaded for the life of the process: hypervisor libraries
- * register handlers that cannot be taken back.
- */
 #include "host/host.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-
-/* Relative to the program's folder: beside it, and in the build folder. */
-static const char *const beside_program[] = {".", "../host/xen",
-                                             "../lib/xenferry"};
-
-static void program_folder(char *ret, size_t size)
-{
-    ssize_t length = readlink("/proc/self/exe", ret, size - 1);
-    char *slash;
-
-    if (length < 0)
-        length = 0;
-    ret[length] = '\0';
-    slash = strrchr(ret, '/');
-    if (slash)
-        *slash = '\0';
-    else
-        snprintf(ret, size, ".");
-}
-
-/* The first existing file of this name, or false. */
-static bool find_module(const char *name, char *ret, size_t size)
-{
-    const char *named_dir = secure_getenv("XENFERRY_HOST_DIR");
-    char folder[PATH_MAX];
-
-    if (named_dir) {
-        snprintf(ret, size, "%s/%s", named_dir, name);
-        return access(ret, R_OK) == 0;
-    }
-    program_folder(folder, sizeof(folder));
-    for (size_t i = 0; i < ARRAY_SIZE(beside_program); i++) {
-        int length =
-            snprintf(ret, size, "%s/%s/%s", folder, beside_program[i], name);
-
-        if (length > 0 && (size_t)length < size && access(ret, R_OK) == 0)
-            return true;
-    }
-    snprintf(ret, size, "%s/%s", XENFERRY_MODULE_DIR, name);
-    return access(ret, R_OK) == 0;
-}
+#include "host/module.h"
 
 static bool open_module(const char *name, const char *rest,
                         const struct log *log, struct host **ret,
                         struct error *err)
 {
     const struct host_module *module;
-    char file[64];
-    char path[PATH_MAX * 2];
-    void *handle;
+    char what[32], file[64];
+    const void *found;
 
+    snprintf(what, sizeof(what), "host %s", name);
     snprintf(file, sizeof(file), "xenferry-host-%s.so", name);
-    if (!find_module(file, path, sizeof(path)))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "host %s: no %s in %s, beside the program or in %s",
-                         name, file,
-                         secure_getenv("XENFERRY_HOST_DIR")
-                             ? secure_getenv("XENFERRY_HOST_DIR")
-                             : "$XENFERRY_HOST_DIR (not set)",
-                         XENFERRY_MODULE_DIR);
-    handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-        return error_set(err, ERR_UNSUPPORTED, "host %s: %s", name, dlerror());
-    module = dlsym(handle, "xenferry_host_module");
-    if (!module || module->version != HOST_MODULE_VERSION) {
-        error_set(err, ERR_UNSUPPORTED,
-                  "host %s: %s has module version %" PRIu32 ", expected %u",
-                  name, path, module ? module->version : 0,
-                  HOST_MODULE_VERSION);
-        dlclose(handle);
+    if (!module_load(what, file, "xenferry_host_module", &found, err))
         return false;
-    }
+    module = found;
+    if (module->version != HOST_MODULE_VERSION)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: module version %" PRIu32 ", expected %u", what,
+                         module->version, HOST_MODULE_VERSION);
     return module->open(rest, log, ret, err);
 }
 
