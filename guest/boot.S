@@ -8,7 +8,7 @@
  *               paging on with this image mapped at its physical address,
  *               interrupts off, RBX as EBX above, hypercall page filled
  *   ap_entry    VCPUOP_initialise: long mode on our page tables, RSP at the
- *               top of the vCPU's stack, RDI = its number
+ *               top of the vCPU's stack, which says whose it is
  *
  * All meet in long mode on the page tables below: 4 GiB mapped one to one
  * with 2 MiB pages, accessed and dirty bits set beforehand, so that the
@@ -91,9 +91,7 @@ start64:
     .globl ap_entry
 ap_entry:
     cld
-    movl %edi, %r12d
     call load_segments
-    movl %r12d, %edi
     xorl %ebp, %ebp
     call guest_ap_main
 1:  hlt

@@ -31,7 +31,7 @@
 #define BURST_MAX   64 /* pages in a row before the next look around */
 
 void guest_main(bool long_entry, const struct hvm_start_info *info);
-void guest_ap_main(unsigned int id);
+void guest_ap_main(void);
 
 extern char image_end[];
 
@@ -48,15 +48,6 @@ static uint64_t ram_end(const struct hvm_start_info *info)
             map[i].addr <= IMAGE_BASE && map[i].addr + map[i].size > WORK_BASE)
             return map[i].addr + map[i].size;
     return 16 << 20;
-}
-
-static unsigned int count_vcpus(uint64_t most)
-{
-    unsigned int nr = 1;
-
-    while (nr < most && vcpu_op(VCPUOP_is_up, nr, NULL) >= 0)
-        nr++;
-    return nr;
 }
 
 /* Whole units that became due at 'per_second' since the last call. */
@@ -171,9 +162,8 @@ static __attribute__((noreturn)) void vcpu_loop(void)
     }
 }
 
-void guest_ap_main(unsigned int id)
+void guest_ap_main(void)
 {
-    vcpu_init_this(id);
     trap_load();
     vcpu_register(&machine.options);
     timer_start_this(&machine.options);
@@ -187,7 +177,7 @@ void guest_main(bool long_entry, const struct hvm_start_info *info)
     static char cmdline[CMDLINE_MAX], refused[CMDLINE_MAX];
     uint64_t end;
 
-    vcpu_init_this(0);
+    vcpu_init();
     trap_init();
     trap_load();
     hypercall_init(long_entry);
@@ -199,7 +189,7 @@ void guest_main(bool long_entry, const struct hvm_start_info *info)
     end = ram_end(info);
     options_init(&machine.options);
     options_parse(&machine.options, cmdline, refused, sizeof(refused));
-    machine.nr_vcpus = count_vcpus(machine.options.vcpus);
+    machine.nr_vcpus = vcpu_find(machine.options.vcpus);
     work_memory_init(machine.options.mem, end, machine.nr_vcpus);
 
     machine_connect(&machine);
@@ -208,8 +198,9 @@ void guest_main(bool long_entry, const struct hvm_start_info *info)
                   work_memory_pages(), end);
     if (*refused)
         console_print("refused on the command line: %s\n", refused);
+    clock_continue_at(1);
     timer_start_this(&machine.options);
-    vcpu_start_others(machine.nr_vcpus);
+    vcpu_start_others();
     interrupts_on();
     machine_connect_store(&machine);
     vcpu_loop();

@@ -64,10 +64,19 @@ struct vcpu_time_info *vcpu_time_of(unsigned int id)
     return &times[id].info;
 }
 
-void vcpu_init_this(unsigned int id)
+void vcpu_init(void)
 {
-    *(struct vcpu **)stacks[id] = &vcpus[id];
-    vcpus[id].id = id;
+    for (unsigned int id = 0; id < MAX_VCPUS; id++) {
+        *(struct vcpu **)stacks[id] = &vcpus[id];
+        vcpus[id].id = id;
+    }
+}
+
+unsigned int vcpu_find(uint64_t most)
+{
+    while (nr_vcpus < most && vcpu_op(VCPUOP_is_up, nr_vcpus, NULL) >= 0)
+        nr_vcpus++;
+    return nr_vcpus;
 }
 
 void vcpu_register(const struct options *o)
@@ -100,7 +109,6 @@ static void start_one(unsigned int id)
 
     memset(&context, 0, sizeof(context));
     context.mode = VCPU_HVM_MODE_64B;
-    context.cpu_regs.x86_64.rdi = id;
     context.cpu_regs.x86_64.rsp = (uintptr_t)stacks[id] + STACK_SIZE;
     context.cpu_regs.x86_64.rip = (uintptr_t)ap_entry;
     context.cpu_regs.x86_64.rflags = 2;
@@ -118,16 +126,10 @@ static void start_one(unsigned int id)
         cpu_relax();
 }
 
-void vcpu_start_others(unsigned int most)
+void vcpu_start_others(void)
 {
-    for (unsigned int id = 1; id < most; id++) {
-        /* Not an error: the domain has fewer vCPUs than we can use. */
-        if (vcpu_op(VCPUOP_is_up, id, NULL) < 0)
-            break;
-        vcpu_init_this(id);
-        nr_vcpus = id + 1;
+    for (unsigned int id = 1; id < nr_vcpus; id++)
         start_one(id);
-    }
 }
 
 void vcpu_idle(const struct options *o)

@@ -44,14 +44,17 @@ struct vcpu_info *vcpu_info_of(unsigned int id);
 struct vcpu_runstate_info *vcpu_runstate_of(unsigned int id);
 struct vcpu_time_info *vcpu_time_of(unsigned int id);
 
-/* Make this stack vCPU 'id''s. */
-void vcpu_init_this(unsigned int id);
+/* Once, before anything else: give each stack its vCPU. */
+void vcpu_init(void);
+
+/* How many vCPUs the domain has, but at most 'most'; remembered. */
+unsigned int vcpu_find(uint64_t most);
 
 /* Register the calling vCPU's areas and upcall vector with Xen. */
 void vcpu_register(const struct options *o);
 
-/* Start all other vCPUs, at most 'most' in all, and wait for them. */
-void vcpu_start_others(unsigned int most);
+/* Start all other vCPUs and wait for them. */
+void vcpu_start_others(void);
 
 /* Let the calling vCPU sleep until an event comes; interrupts end up on. */
 void vcpu_idle(const struct options *o);
