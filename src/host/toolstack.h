@@ -23,7 +23,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
-#define TOOLSTACK_NAME_MAX 256
+#define TOOLSTACK_NAME_MAX  256
+#define TOOLSTACK_ANY_DOMID UINT32_MAX
 
 struct toolstack_guest {
     uint32_t domid;
@@ -87,15 +88,19 @@ struct toolstack_ops {
                                   struct error *err);
 
     /*
-     * Whether a guest of this configuration (JSON text, NUL-terminated) could
-     * be created here now under 'name' (NULL: its own): it can be read, the
-     * name is free, there is memory.  '*ret' tells what it will be.  The
-     * toolstack may make its own control domain smaller to get the memory.
+     * What guest a configuration (JSON text, NUL-terminated) describes; its
+     * domid is the number it asks for, or TOOLSTACK_ANY_DOMID.
+     */
+    must_check bool (*config_describe)(struct toolstack *ts, const char *config,
+                                       struct toolstack_guest *ret,
+                                       struct error *err);
+    /*
+     * Whether such a guest could be created here now under 'name' (NULL: its
+     * own): name and number are free, and there is memory.  The toolstack may
+     * make its own control domain smaller to get that.
      */
     must_check bool (*config_check)(struct toolstack *ts, const char *config,
-                                    const char *name,
-                                    struct toolstack_guest *ret,
-                                    struct error *err);
+                                    const char *name, struct error *err);
 
     /*
      * Suspend the guest and write its state to 'fd' from the present position,

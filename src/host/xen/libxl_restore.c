@@ -110,29 +110,18 @@ static bool memory_is_free(struct light *ts, libxl_domain_config *config,
     }
 }
 
-bool light_config_check(struct toolstack *base, const char *config,
-                        const char *name, struct toolstack_guest *ret,
-                        struct error *err)
+bool light_config_describe(struct toolstack *base, const char *config,
+                           struct toolstack_guest *ret, struct error *err)
 {
     struct light *ts = light_of(base);
     cleanup(libxl_domain_config_dispose) libxl_domain_config c;
-    struct toolstack_guest g = {.domid = INVALID_DOMID};
+    struct toolstack_guest g = {.domid = TOOLSTACK_ANY_DOMID};
 
     libxl_domain_config_init(&c);
-    if (!config_parse(ts, config, &c, err) ||
-        !name_is_free(ts, name ? name : c.c_info.name, err) ||
-        !memory_is_free(ts, &c, err))
+    if (!config_parse(ts, config, &c, err))
         return false;
-    if (c.c_info.domid != 0) {
-        struct toolstack_guest other;
-        struct error ignored;
-
-        if (light_look(base, c.c_info.domid, &other, &ignored))
-            return error_set(err, ERR_STATE,
-                             "domain number %u: taken here by %.128s",
-                             c.c_info.domid, other.name);
+    if (c.c_info.domid != 0)
         g.domid = c.c_info.domid;
-    }
     snprintf(g.name, sizeof(g.name), "%s", c.c_info.name);
     snprintf(g.type, sizeof(g.type), "%s",
              libxl_domain_type_to_string(c.c_info.type));
@@ -142,6 +131,30 @@ bool light_config_check(struct toolstack *base, const char *config,
     g.vcpus = (uint32_t)c.b_info.max_vcpus;
     *ret = g;
     return true;
+}
+
+static bool number_is_free(struct light *ts, uint32_t domid, struct error *err)
+{
+    struct toolstack_guest other;
+    struct error none;
+
+    if (domid == 0 || !light_look(&ts->base, domid, &other, &none))
+        return true;
+    return error_set(err, ERR_STATE, "domain number %u: taken here by %.128s",
+                     domid, other.name);
+}
+
+bool light_config_check(struct toolstack *base, const char *config,
+                        const char *name, struct error *err)
+{
+    struct light *ts = light_of(base);
+    cleanup(libxl_domain_config_dispose) libxl_domain_config c;
+
+    libxl_domain_config_init(&c);
+    return config_parse(ts, config, &c, err) &&
+           name_is_free(ts, name ? name : c.c_info.name, err) &&
+           number_is_free(ts, c.c_info.domid, err) &&
+           memory_is_free(ts, &c, err);
 }
 
 /* xl's lock: a record lock on the whole file, gone when the file is closed. */

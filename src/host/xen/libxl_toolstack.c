@@ -191,6 +191,7 @@ static const struct toolstack_ops light_ops = {
     .find = light_find,
     .look = light_look,
     .config_get = light_config_get,
+    .config_describe = light_config_describe,
     .config_check = light_config_check,
     .save = light_save,
     .resume = light_resume,

@@ -100,9 +100,10 @@ bool light_save(struct toolstack *base, uint32_t domid, int fd,
                 unsigned int flags, const struct toolstack_work *work,
                 enum toolstack_save_outcome *ret, struct error *err);
 bool light_resume(struct toolstack *base, uint32_t domid, struct error *err);
+bool light_config_describe(struct toolstack *base, const char *config,
+                           struct toolstack_guest *ret, struct error *err);
 bool light_config_check(struct toolstack *base, const char *config,
-                        const char *name, struct toolstack_guest *ret,
-                        struct error *err);
+                        const char *name, struct error *err);
 bool light_restore(struct toolstack *base, const char *config, const char *name,
                    int fd, unsigned int stream_version,
                    const struct toolstack_work *work, uint32_t *ret_domid,
