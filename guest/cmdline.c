@@ -107,7 +107,7 @@ bool options_apply(struct options *o, const char *word)
         {"rate",        &o->rate,        0,  100000000        },
         {"disk_rate",   &o->disk_rate,   0,  1000000          },
         {"disk_blocks", &o->disk_blocks, 1,  65536            },
-        {"disk_depth",  &o->disk_depth,  1,  32               },
+        {"disk_depth",  &o->disk_depth,  1,  31               },
         {"vcpus",       &o->vcpus,       1,  8                },
         {"tick_ms",     &o->tick_ms,     1,  1000             },
         {"report_ms",   &o->report_ms,   10, 3600000          },

@@ -21,7 +21,7 @@ struct options {
     bool disk;            /* drive the first block device */
     uint64_t disk_rate;   /* blocks per second */
     uint64_t disk_blocks; /* 4 KiB blocks that are written in turn */
-    uint64_t disk_depth;  /* requests in flight */
+    uint64_t disk_depth;  /* blocks in work at once */
     uint64_t vcpus;       /* bring up at most so many */
     uint64_t tick_ms;     /* timer period */
     uint64_t report_ms;   /* time between reports */

@@ -123,6 +123,8 @@ static bool device_share(struct vcpu *v, uint64_t *debt, uint64_t *rest)
         *debt += credit_of(o->disk_rate, ticks, o->tick_ms, rest);
         if (*debt > o->disk_rate / 2 + 1)
             *debt = o->disk_rate / 2 + 1;
+        if (machine.paused)
+            *debt = 0;
         *debt -= work_disk_step(o, *debt);
     }
     report_when_due(&machine);
