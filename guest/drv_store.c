@@ -116,8 +116,9 @@ static bool take_message(void)
         xen_mb();
         WRITE_ONCE(ring->rsp_cons, cons + n);
         store.got += n;
-        /* Xenstored waits for room only once it has filled the ring. */
-        if (prod - cons == XENSTORE_RING_SIZE)
+        /* Xenstored may wait for room: it had filled the ring by now. */
+        xen_mb();
+        if (READ_ONCE(ring->rsp_prod) - cons >= XENSTORE_RING_SIZE)
             evtchn_send(store.port);
         if (store.got == sizeof(store.head) &&
             store.head.len > XENSTORE_PAYLOAD_MAX) {
