@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Bounce buffer for octets that are read only to get past them. */
 #define SKIP_CHUNK ((size_t)64 << 10)
@@ -290,19 +292,24 @@ static bool io_source_skip_hole(void *context, uint64_t length,
 static bool io_source_skip(void *context, uint64_t length, uint64_t *ret_done,
                            struct error *err)
 {
-    /*
-     * A seek beyond the end of a file succeeds, and would hide that octets
-     * are missing: only the octets before the last one are skipped, and the
-     * last one is read.
-     */
     struct io *io = context;
+    struct stat st;
+    off_t at;
+    uint64_t left;
 
     *ret_done = 0;
     if (io->kind != IO_FILE || length <= SKIP_CHUNK)
         return true;
-    if (!io_skip(io, length - 1, err))
+    /* A seek beyond the end would succeed, and hide that octets miss. */
+    at = lseek(io->fd, 0, SEEK_CUR);
+    if (at < 0 || fstat(io->fd, &st) != 0 || st.st_size <= at)
+        return true;
+    left = (uint64_t)(st.st_size - at);
+    if (left > length)
+        left = length;
+    if (!io_skip(io, left, err))
         return false;
-    *ret_done = length - 1;
+    *ret_done = left;
     return true;
 }
 

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/command.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+#define COMMAND(name) &command_##name,
+#include "cli/commands.def"
+#undef COMMAND
+};
+
+const struct command *command_get(size_t i)
+{
+    return i < ARRAY_SIZE(commands) ? commands[i] : NULL;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static const struct command_option *
+option_by_name(const struct command *cmd, const char *name, size_t length)
+{
+    for (const struct command_option *o = cmd->options; o->name; o++)
+        if (strlen(o->name) == length && memcmp(o->name, name, length) == 0)
+            return o;
+    return NULL;
+}
+
+static const struct command_option *option_by_key(const struct command *cmd,
+                                                  int key)
+{
+    for (const struct command_option *o = cmd->options; o->name; o++)
+        if (o->key == key)
+            return o;
+    return NULL;
+}
+
+static int long_option(struct command_line *line, const char *word,
+                       const char **ret_argument)
+{
+    const char *equals = strchr(word, '=');
+    size_t length = equals ? (size_t)(equals - word) : strlen(word);
+    const struct command_option *o =
+        option_by_name(line->command, word, length);
+
+    if (!o) {
+        command_line_wrong(line, "no option '--%.*s'", (int)length, word);
+        return LINE_BAD;
+    }
+    if (!o->argument && equals) {
+        command_line_wrong(line, "option '--%s' takes no argument", o->name);
+        return LINE_BAD;
+    }
+    if (o->argument && equals)
+        *ret_argument = equals + 1;
+    else if (o->argument && line->at < line->argc)
+        *ret_argument = line->argv[line->at++];
+    if (o->argument && !*ret_argument) {
+        command_line_wrong(line, "option '--%s' needs %s", o->name,
+                           o->argument);
+        return LINE_BAD;
+    }
+    return o->key;
+}
+
+static int short_option(struct command_line *line, const char **ret_argument)
+{
+    int letter = (unsigned char)*line->cluster++;
+    const struct command_option *o = option_by_key(line->command, letter);
+
+    if (!o) {
+        command_line_wrong(line, "no option '-%c'", letter);
+        return LINE_BAD;
+    }
+    if (o->argument) {
+        if (*line->cluster)
+            *ret_argument = line->cluster;
+        else if (line->at < line->argc)
+            *ret_argument = line->argv[line->at++];
+        line->cluster = NULL;
+        if (!*ret_argument) {
+            command_line_wrong(line, "option '-%c' needs %s", letter,
+                               o->argument);
+            return LINE_BAD;
+        }
+    } else if (!*line->cluster) {
+        line->cluster = NULL;
+    }
+    return o->key;
+}
+
+int command_line_next(struct command_line *line, const char **ret_argument)
+{
+    const char *word;
+
+    *ret_argument = NULL;
+    if (line->cluster)
+        return short_option(line, ret_argument);
+    if (line->at >= line->argc)
+        return LINE_END;
+    word = line->argv[line->at];
+    if (word[0] != '-' || word[1] == '\0')
+        return LINE_END;
+    line->at++;
+    if (strcmp(word, "--") == 0)
+        return LINE_END;
+    if (word[1] == '-')
+        return long_option(line, word + 2, ret_argument);
+    line->cluster = word + 1;
+    return short_option(line, ret_argument);
+}
+
+int command_line_operands(const struct command_line *line)
+{
+    return line->argc - line->at;
+}
+
+const char *command_line_operand(struct command_line *line)
+{
+    return line->at < line->argc ? line->argv[line->at++] : NULL;
+}
+
+int command_line_wrong(const struct command_line *line, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "xenferry: %s: ", line->command->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nTry 'xenferry %s --help'.\n", line->command->name);
+    return CLI_USAGE;
+}
+
+bool parse_number(const char *text, uint64_t max, const char *what,
+                  uint64_t *ret, struct error *err)
+{
+    char *end;
+    uintmax_t value;
+
+    errno = 0;
+    value = strtoumax(text, &end, 0);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
+        value > max)
+        return error_set(err, ERR_USAGE,
+                         "%s: '%s', expected a number up to %" PRIu64, what,
+                         text, max);
+    *ret = value;
+    return true;
+}
+
+int command_failed(const struct command *command, const struct error *err)
+{
+    fprintf(stderr, "xenferry: %s: %s\n", command->name, err->text);
+    return CLI_FAILED;
+}
+
+void command_print_help(const struct command *command, FILE *file)
+{
+    fprintf(file, "Usage: xenferry %s %s\n%s.\n", command->name,
+            command->arguments, command->summary);
+    if (command->details)
+        fprintf(file, "\n%s\n", command->details);
+    fprintf(file, "\nOptions:\n");
+    for (const struct command_option *o = command->options; o->name; o++) {
+        char left[64];
+
+        snprintf(left, sizeof(left), "%c%c%s --%s%s%s",
+                 o->key < OPTION_LONG_ONLY ? '-' : ' ',
+                 o->key < OPTION_LONG_ONLY ? o->key : ' ',
+                 o->key < OPTION_LONG_ONLY ? "," : " ", o->name,
+                 o->argument ? "=" : "", o->argument ? o->argument : "");
+        fprintf(file, "  %-28s %s\n", left, o->help);
+    }
+    fprintf(file, "  %-28s %s\n", "-h, --help", "Print this, and exit");
+}
