@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xenferry migrate: a guest to another host. */
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "cli/moves.h"
+#include "transport/transport.h"
+
+#define REMOTE_DEFAULT "xenferry receive"
+/* After the last message: how long a transport command may take to end. */
+#define FINISH_TIMEOUT_MS 5000
+
+enum {
+    OPTION_REMOTE = MOVES_OPTION_OWN,
+    OPTION_COMMAND,
+    OPTION_OFFLINE,
+    OPTION_DEBUG,
+};
+
+/* clang-format off */
+static const struct command_option options[] = {
+    {"ssh", 's', "COMMAND", "How to reach HOST (ssh)"},
+    {"remote", OPTION_REMOTE, "COMMAND",
+     "What to run there (" REMOTE_DEFAULT ")"},
+    {"command", OPTION_COMMAND, "COMMAND",
+     "Talk to this command instead; no HOST is given"},
+    {"pause", 'p', NULL, "Leave the guest paused there"},
+    {"no-tend", 'e', NULL, "No process there to act on power-off and reboot"},
+    {"preserve-domid", 'D', NULL, "Ask for the same domain number there"},
+    {"offline", OPTION_OFFLINE, NULL, "Suspend the guest first, then copy"},
+    {"debug", OPTION_DEBUG, NULL, "Send all memory twice and compare"},
+    MOVES_OPTIONS,
+    {NULL, 0, NULL, NULL},
+};
+/* clang-format on */
+
+struct migrate_line {
+    struct migrate_source_request request;
+    const char *ssh;
+    const char *remote;
+    const char *command;
+    const char *destination; /* NULL: 'command' */
+    bool paused;
+    bool no_tend;
+};
+
+/* A name that a shell and ssh take for a host, and for nothing else. */
+static bool is_host_name(const char *text)
+{
+    return text[0] && text[0] != '-' &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789.-_@:%[]") == strlen(text);
+}
+
+static bool is_address(const char *text)
+{
+    return !strncmp(text, "tcp:", 4) || !strncmp(text, "unix:", 5) ||
+           !strncmp(text, "cmd:", 4);
+}
+
+/* What transport_connect() is to connect to. */
+static bool destination_of(const struct migrate_line *l, struct buffer *ret,
+                           struct error *err)
+{
+    if (l->command)
+        buffer_format(ret, "cmd:%s", l->command);
+    else if (is_address(l->destination))
+        buffer_text(ret, l->destination);
+    else
+        buffer_format(ret, "cmd:exec %s %s %s%s%s", l->ssh, l->destination,
+                      l->remote, l->paused ? " -p" : "",
+                      l->no_tend ? " -e" : "");
+    buffer_u8(ret, 0);
+    return buffer_check(ret, "destination", err);
+}
+
+static int check_line(struct command_line *line, struct migrate_line *l)
+{
+    int wanted = l->command ? 1 : 2;
+
+    if (command_line_operands(line) != wanted)
+        return command_line_wrong(line, l->command
+                                            ? "expected a domain"
+                                            : "expected a domain and a host");
+    l->request.guest = command_line_operand(line);
+    l->destination = command_line_operand(line);
+    if (l->destination && !is_address(l->destination) &&
+        !is_host_name(l->destination))
+        return command_line_wrong(line, "'%s' is no host name", l->destination);
+    if ((l->paused || l->no_tend) && (l->command || is_address(l->destination)))
+        return command_line_wrong(
+            line, "-p and -e go to 'xenferry receive' there, which this "
+                  "command does not start");
+    return CLI_OK;
+}
+
+static bool connect_and_migrate(struct moves *m, struct migrate_line *l,
+                                enum move_outcome *ret, struct error *err)
+{
+    cleanup(transport_release) struct transport transport = {.ops = NULL};
+    struct transport_limits limits = {
+        .connect_timeout_ms = m->timeout_ms,
+        .dead_after_ms = m->timeout_ms,
+        .cancel_fd = m->cancel_fd,
+    };
+    cleanup(buffer_release) struct buffer destination = {0};
+    struct toolstack_guest guest;
+    struct error late;
+
+    *ret = MOVE_KEPT;
+    /* A wrong name is not worth a connection. */
+    if (!m->toolstack->ops->find(m->toolstack, l->request.guest, &guest, err) ||
+        !destination_of(l, &destination, err) ||
+        !transport_connect(&transport, (const char *)destination.bytes, &limits,
+                           err))
+        return false;
+    l->request.transport = &transport;
+    if (!migrate_source(&m->options, &l->request, ret, err))
+        return false;
+    if (!transport_finish(&transport, FINISH_TIMEOUT_MS, &late))
+        log_info(m->options.log, "%s", late.text);
+    return true;
+}
+
+static int run(struct command_line *line)
+{
+    struct migrate_line l = {
+        .request = {.live = true}, .ssh = "ssh", .remote = REMOTE_DEFAULT};
+    enum move_outcome outcome;
+    const char *argument;
+    struct moves moves;
+    struct error err;
+    bool good;
+    int key, status;
+
+    moves_init(&moves, line);
+    while ((key = command_line_next(line, &argument)) != LINE_END) {
+        if (key == LINE_BAD)
+            return CLI_USAGE;
+        if (moves_option(&moves, line, key, argument, &good)) {
+            if (!good)
+                return CLI_USAGE;
+            continue;
+        }
+        switch (key) {
+        case 's':
+            l.ssh = argument;
+            break;
+        case OPTION_REMOTE:
+            l.remote = argument;
+            break;
+        case OPTION_COMMAND:
+            l.command = argument;
+            break;
+        case 'p':
+            l.paused = true;
+            break;
+        case 'e':
+            l.no_tend = true;
+            break;
+        case 'D':
+            l.request.keep_domid = true;
+            break;
+        case OPTION_OFFLINE:
+            l.request.live = false;
+            break;
+        case OPTION_DEBUG:
+            l.request.debug = true;
+            break;
+        }
+    }
+    status = check_line(line, &l);
+    if (status != CLI_OK)
+        return status;
+    if (!moves_begin(&moves))
+        return CLI_FAILED;
+    good = connect_and_migrate(&moves, &l, &outcome, &err);
+    return moves_end(&moves, outcome, NULL, good ? NULL : &err);
+}
+
+const struct command command_migrate = {
+    .name = "migrate",
+    .summary = "Move a running guest to another host",
+    .arguments = "[OPTION]... DOMAIN HOST|tcp:HOST:PORT|unix:PATH|cmd:COMMAND",
+    .details =
+        "The other side runs 'xenferry receive' or 'xl migrate-receive'; "
+        "with HOST it is\nstarted through ssh.  Plain TCP is neither "
+        "encrypted nor authenticated.  Until the\nhand-over Ctrl-C or a "
+        "failure leaves the guest running here.\n\n"
+        "Exit status: 0 moved; 1 failed, the guest runs here; 2 "
+        "cancelled, the guest runs\nhere; 3 handed over but not "
+        "confirmed; 4 a domain is left to look at.",
+    .options = options,
+    .run = run,
+};
