@@ -25,10 +25,16 @@ void page_data_release(struct page_data *pd)
     *pd = (struct page_data){0};
 }
 
-static bool page_data_error(const struct record_head *head, struct error *err,
-                            enum error_code code, const char *found,
+static bool page_data_error(struct page_data *pd,
+                            const struct record_head *head, struct error *err,
+                            enum page_data_fault fault, const char *found,
                             uint64_t value, const char *expected)
 {
+    enum error_code code = fault == PAGE_DATA_UNREAD ? ERR_NO_MEMORY
+                           : fault == PAGE_DATA_MANY ? ERR_LIMIT
+                                                     : ERR_FORMAT;
+
+    pd->fault = fault;
     return error_set_at(err, code, head->offset,
                         "PAGE_DATA at offset %" PRIu64 ": %s %" PRIu64
                         ", expected %s",
@@ -43,23 +49,25 @@ static bool page_data_make_room(struct page_data *pd,
     uint64_t *frames;
 
     if (count == 0)
-        return page_data_error(head, err, ERR_FORMAT, "frame count", 0,
-                               "at least 1");
-    if (count > (head->length - 8) / sizeof(*pd->frames))
+        return page_data_error(pd, head, err, PAGE_DATA_BAD_COUNT,
+                               "frame count", 0, "at least 1");
+    if (count > (head->length - 8) / sizeof(*pd->frames)) {
+        pd->fault = PAGE_DATA_BAD_COUNT;
         return error_set_at(err, ERR_FORMAT, head->offset,
                             "PAGE_DATA at offset %" PRIu64 ": %" PRIu32
                             " frames in a body of %" PRIu32
                             " octets, expected at most %" PRIu32,
                             head->offset, count, head->length,
                             (head->length - 8) / 8);
+    }
     if (count > PAGE_DATA_FRAMES_MAX)
-        return page_data_error(head, err, ERR_LIMIT, "frame count", count,
-                               "at most 1048576");
+        return page_data_error(pd, head, err, PAGE_DATA_MANY, "frame count",
+                               count, "at most 1048576");
     if (count > pd->capacity) {
         frames = realloc(pd->frames, count * sizeof(*frames));
         if (!frames)
-            return page_data_error(head, err, ERR_NO_MEMORY, "frame count",
-                                   count, "memory for them");
+            return page_data_error(pd, head, err, PAGE_DATA_UNREAD,
+                                   "frame count", count, "memory for them");
         pd->frames = frames;
         pd->capacity = count;
     }
@@ -82,33 +90,39 @@ static bool page_data_take_frames(struct page_data *pd,
         word = head->order == ORDER_BIG ? be64toh(word) : le64toh(word);
         pd->frames[i] = word;
         type = frame_type(word);
-        if (!frame_type_known(type))
+        if (!frame_type_known(type)) {
+            pd->fault = PAGE_DATA_BAD_TYPE;
             return error_set_at(err, ERR_FORMAT, head->offset,
                                 "PAGE_DATA at offset %" PRIu64
                                 ": frame %" PRIu32 " (pfn %#" PRIx64
                                 ") has type %#x, expected 0-4 or 9-15",
                                 head->offset, i, frame_pfn(word), type);
+        }
         pd->nr_pages += frame_type_has_page(type);
     }
 
     /* Every octet is accounted for: a longer body is as wrong as a short. */
-    if (left != (uint64_t)pd->nr_pages * PAGE_SIZE)
+    if (left != (uint64_t)pd->nr_pages * PAGE_SIZE) {
+        pd->fault = PAGE_DATA_BAD_SIZE;
         return error_set_at(err, ERR_FORMAT, head->offset,
                             "PAGE_DATA at offset %" PRIu64 ": %" PRIu64
                             " octets of pages, expected %" PRIu64
                             " for %" PRIu32 " frames with contents",
                             head->offset, left,
                             (uint64_t)pd->nr_pages * PAGE_SIZE, pd->nr_pages);
+    }
+    pd->fault = PAGE_DATA_GOOD;
     return true;
 }
 
-static bool page_data_check_length(const struct record_head *head,
+static bool page_data_check_length(struct page_data *pd,
+                                   const struct record_head *head,
                                    struct error *err)
 {
     if (head->length >= 8)
         return true;
-    return page_data_error(head, err, ERR_FORMAT, "body length", head->length,
-                           "at least 16");
+    return page_data_error(pd, head, err, PAGE_DATA_BAD_LENGTH, "body length",
+                           head->length, "at least 16");
 }
 
 bool page_data_read_frames(struct stream_source *source,
@@ -119,10 +133,11 @@ bool page_data_read_frames(struct stream_source *source,
     struct cursor c;
     uint32_t count;
 
+    pd->fault = PAGE_DATA_UNREAD;
     pd->pages = NULL;
     pd->nr_frames = 0;
     pd->nr_pages = 0;
-    if (!page_data_check_length(head, err) ||
+    if (!page_data_check_length(pd, head, err) ||
         !source_read(source, fixed, sizeof(fixed), "PAGE_DATA", err))
         return false;
     c = cursor_over(fixed, sizeof(fixed), head->order);
@@ -146,10 +161,11 @@ bool page_data_decode(const struct record *rec, struct page_data *pd,
     const uint8_t *words;
     uint32_t count;
 
+    pd->fault = PAGE_DATA_UNREAD;
     pd->pages = NULL;
     pd->nr_frames = 0;
     pd->nr_pages = 0;
-    if (!page_data_check_length(&head, err))
+    if (!page_data_check_length(pd, &head, err))
         return false;
     count = cursor_u32(&c);
     pd->reserved = cursor_u32(&c);

@@ -81,9 +81,21 @@ static inline unsigned int frame_type_table_level(unsigned int type)
 /* "NOTAB", "L1TAB", "L1TAB|PIN", ... */
 const char *frame_type_name(unsigned int type);
 
+/* Why a record was refused, for who must tell the reasons apart. */
+enum page_data_fault {
+    PAGE_DATA_GOOD,
+    PAGE_DATA_BAD_LENGTH, /* no room for the count */
+    PAGE_DATA_BAD_COUNT,  /* zero, or more frames than the body has */
+    PAGE_DATA_MANY,       /* more than PAGE_DATA_FRAMES_MAX */
+    PAGE_DATA_BAD_TYPE,
+    PAGE_DATA_BAD_SIZE, /* pages missing, or octets left over */
+    PAGE_DATA_UNREAD,   /* the source failed, or memory */
+};
+
 struct page_data {
-    uint64_t *frames;  /* owned; host byte order: type | pfn */
-    uint32_t capacity; /* entries that 'frames' has room for */
+    enum page_data_fault fault; /* of the last read or decode */
+    uint64_t *frames;           /* owned; host byte order: type | pfn */
+    uint32_t capacity;          /* entries that 'frames' has room for */
     uint32_t nr_frames;
     uint32_t nr_pages;    /* frames that carry contents */
     uint32_t reserved;    /* the reserved word: zero on save */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of the verifier share: verify.c, verify_xl.c, verify_xc.c. */
+#ifndef STREAM_VERIFY_PRIVATE_H
+#define STREAM_VERIFY_PRIVATE_H
+
+#include "stream/pfn_set.h"
+#include "stream/stream_reader.h"
+#include "stream/verify.h"
+#include "stream/xc/xc_order.h"
+#include "stream/xc/xc_page_data.h"
+
+enum verify_rule_id {
+#define VERIFY_RULE(symbol, id, severity, refused, explanation) RULE_##symbol,
+#include "stream/verify_rules.def"
+#undef VERIFY_RULE
+    NR_VERIFY_RULES,
+};
+
+#define VCPU_KINDS 4
+
+/* Which vCPUs have had which record in this round. */
+struct vcpu_seen {
+    uint8_t kinds[XCSTREAM_PV_VCPUS_MAX]; /* bit per kind */
+};
+
+struct verify {
+    struct stream_reader reader;
+    const struct verify_options *options;
+    struct verify_result result;
+    struct buffer body;
+    struct page_data batch;
+    uint64_t repeats[256]; /* per rule: those of verify_rules.def, then order */
+
+    /* The record at hand. */
+    uint64_t offset;
+    const char *where;
+
+    /* libxl. */
+    bool seen_libxc_context;
+    bool libxc_ended;
+    bool emulator_context; /* in this round */
+    uint32_t emulators;    /* set of ids with a context in this round */
+
+    /* libxc. */
+    bool have_headers;
+    struct xcstream_headers headers;
+    struct xcstream_order order;
+    uint8_t width; /* 0: not known */
+    bool have_p2m;
+    uint64_t max_pfn; /* of the P2M */
+    uint64_t nr_checkpoints;
+    uint64_t nr_complete;    /* checkpoints that libxl has ended as well */
+    struct vcpu_seen *vcpus; /* owned */
+    struct pfn_set scratch;  /* empty between records */
+};
+
+/* Report that the record at hand breaks a rule. */
+void verify_found(struct verify *v, enum verify_rule_id rule,
+                  const char *format, ...) printf_like(3, 4);
+
+/* verify_xl.c */
+void verify_xl_file(struct verify *v, const struct stream_item *item);
+void verify_libxl_header(struct verify *v, const struct stream_item *item);
+must_check bool verify_libxl_record(struct verify *v,
+                                    const struct stream_item *item,
+                                    struct error *err);
+
+/* verify_xc.c */
+void verify_libxc_headers(struct verify *v, const struct stream_item *item);
+must_check bool verify_libxc_record(struct verify *v,
+                                    const struct stream_item *item,
+                                    struct error *err);
+
+/*
+ * Read the body if it is of a size to look at; *ret_have says so.  Padding is
+ * judged here.
+ */
+must_check bool verify_read_body(struct verify *v,
+                                 const struct record_head *head,
+                                 struct record *ret, bool *ret_have,
+                                 struct error *err);
+
+/* Whether the release asked for is older than Xen 4.'minor'. */
+static inline bool verify_before(const struct verify *v, unsigned int minor)
+{
+    return v->options->release != 0 && v->options->release < minor;
+}
+
+#endif
