@@ -94,8 +94,8 @@ struct restore_hooks {
     unsigned int nr_placers;
 
     /*
-     * Once, before the first record; as in save_hooks.  Sets r->nr_pfns_max,
-     * beyond which no pfn is accepted.
+     * Once, before the first record; as in save_hooks.  No pfn is accepted
+     * until a hook has called restore_limit_pfns().
      */
     bool (*prepare)(struct restore *r, struct error *err);
 

@@ -33,13 +33,14 @@ struct hvm_restore {
 
 static bool hvm_prepare(struct restore *r, struct error *err)
 {
-    r->nr_pfns_max = r->info.max_pages + HOLE_FRAMES;
-    if (r->nr_pfns_max > NR_PFNS_MAX)
-        r->nr_pfns_max = NR_PFNS_MAX;
+    uint64_t nr_pfns = r->info.max_pages + HOLE_FRAMES;
+
+    if (nr_pfns > NR_PFNS_MAX)
+        nr_pfns = NR_PFNS_MAX;
     r->guest = calloc(1, sizeof(struct hvm_restore));
     if (!r->guest)
         return error_set(err, ERR_NO_MEMORY, "HVM guest");
-    return true;
+    return restore_limit_pfns(r, nr_pfns, err);
 }
 
 static bool take_context(struct restore *r, const struct record *rec,

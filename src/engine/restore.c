@@ -234,6 +234,15 @@ static bool take_records(struct restore *r, struct error *err)
 
 /* ---- the whole ------------------------------------------------------- */
 
+bool restore_limit_pfns(struct restore *r, uint64_t nr, struct error *err)
+{
+    bitmap_release(&r->seen);
+    if (!bitmap_init(&r->seen, nr, err))
+        return false;
+    r->nr_pfns_max = nr;
+    return true;
+}
+
 bool restore_clear_frame(struct restore *r, uint64_t frame, struct error *err)
 {
     struct host *host = r->request->host;
@@ -297,9 +306,7 @@ static bool restore_prepare(struct restore *r, struct error *err)
         !check_headers(r, err))
         return false;
     xcstream_order_init(&r->order, &r->headers, false);
-    return r->hooks->prepare(r, err) &&
-           bitmap_init(&r->seen, r->nr_pfns_max, err) &&
-           page_placer_start(&r->placer, r, err);
+    return r->hooks->prepare(r, err) && page_placer_start(&r->placer, r, err);
 }
 
 static bool restore_run(struct restore *r, struct error *err)

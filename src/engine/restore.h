@@ -22,7 +22,7 @@ struct restore {
     struct xcstream_headers headers;
     struct xcstream_order order;
 
-    uint64_t nr_pfns_max; /* pfns are below this; set by prepare() */
+    uint64_t nr_pfns_max; /* pfns are below this; see restore_limit_pfns() */
     struct bitmap seen;   /* pfns that have memory or are about to get it */
     bool verifying;       /* VERIFY came: pages are compared */
     struct page_placer placer;
@@ -39,6 +39,13 @@ struct restore {
     int64_t reported_ns;
     uint64_t reported_bytes;
 };
+
+/*
+ * Accept pfns below 'nr' from now on; the hooks say so once, before the first
+ * PAGE_DATA.  'nr' is theirs to bound.
+ */
+must_check bool restore_limit_pfns(struct restore *r, uint64_t nr,
+                                   struct error *err);
 
 /* Fill a frame of the guest with zeroes. */
 must_check bool restore_clear_frame(struct restore *r, uint64_t frame,
