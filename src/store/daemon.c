@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xenferry-xenstored: set up, run, tear down. */
+#include "store/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+static int64_t now_ns(void *context)
+{
+    return ((struct daemon *)context)->now_ns;
+}
+
+enum outcome daemon_control(void *context, struct connection *from,
+                            unsigned int nr_words, char **words,
+                            struct buffer *reply)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+
+    (void)from;
+    if (!strcmp(words[0], "help")) {
+        buffer_text(reply, "logfile\t<file>\n");
+        return STORE_OK;
+    }
+    if (!strcmp(words[0], "logfile") && nr_words == 2)
+        return daemon_log_open(d, words[1], &err) ? STORE_OK : STORE_EIO;
+    return STORE_EINVAL;
+}
+
+static void signals_ready(struct daemon *d, struct watcher *w, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(w->fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            daemon_log_reopen(d);
+        else
+            d->stopping = true;
+    }
+}
+
+static bool signals_open(struct daemon *d, struct error *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (d->signals.fd < 0)
+        return error_set_errno(err, ERR_IO, errno, "signalfd");
+    d->signals.ready = signals_ready;
+    return loop_add(d, &d->signals, EPOLLIN, err);
+}
+
+/* Every guest and client needs a descriptor or two. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The file stays open and locked for as long as the daemon lives. */
+static bool write_pid_file(const char *path, int *ret_fd, struct error *err)
+{
+    cleanup_fd int fd =
+        open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char text[32];
+    int length;
+
+    if (fd < 0)
+        return error_set_errno(err, ERR_IO, errno, "pid file %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return error_set_errno(err, ERR_STATE, errno,
+                               "pid file %s: held by another xenstored", path);
+    length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) < 0 || write(fd, text, (size_t)length) != length)
+        return error_set_errno(err, ERR_IO, errno, "pid file %s", path);
+    *ret_fd = take_fd(&fd);
+    return true;
+}
+
+/*
+ * Leave the terminal.  The first process stays until the daemon serves, so
+ * that whoever started it may connect at once.  Returns in the daemon, with
+ * the descriptor to write a zero octet to.
+ */
+static bool go_to_background(int *ret_ready, struct error *err)
+{
+    int ends[2];
+    pid_t pid;
+    char octet;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_set_errno(err, ERR_IO, errno, "pipe");
+    pid = fork();
+    if (pid < 0)
+        return error_set_errno(err, ERR_IO, errno, "fork");
+    if (pid > 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &octet, 1) == 1 ? 0 : 1);
+    }
+    close(ends[0]);
+    setsid();
+    if (chdir("/") < 0)
+        return error_set_errno(err, ERR_IO, errno, "chdir");
+    *ret_ready = ends[1];
+    return true;
+}
+
+static void close_standard_descriptors(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; null >= 0 && fd < 3; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+}
+
+static bool daemon_start(struct daemon *d, struct error *err)
+{
+    struct store_host host = {
+        .now_ns = now_ns,
+        .control = daemon_control,
+        .log = &d->log,
+        .context = d,
+    };
+
+    d->now_ns = clock_now_ns();
+    hypervisor_hooks(&host);
+    if (!loop_open(d, err) || !signals_open(d, err))
+        return false;
+    if (!d->options.no_domain_init && !hypervisor_open(d, err))
+        return false;
+    if (!store_open(&d->options.store, &host, &d->store, err) ||
+        !sockets_listen(d, err))
+        return false;
+    hypervisor_introduce_dom0(d);
+    return true;
+}
+
+static void daemon_stop(struct daemon *d)
+{
+    store_close(d->store);
+    hypervisor_close(d);
+    close_fd(&d->listener.fd);
+    close_fd(&d->signals.fd);
+    close_fd(&d->epoll_fd);
+    if (d->socket_path)
+        unlink(d->socket_path);
+    free(d->socket_path);
+    daemon_log_close(d);
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon d = {.epoll_fd = -1, .listener.fd = -1, .signals.fd = -1};
+    struct error err = {0};
+    cleanup_fd int pid_fd = -1;
+    cleanup_fd int ready_fd = -1;
+    bool good;
+
+    daemon_options_parse(&d.options, argc, argv);
+    raise_limits();
+    good = d.options.no_fork || go_to_background(&ready_fd, &err);
+    good = good && daemon_log_open(&d, d.options.trace_file, &err);
+    if (good && d.options.pid_file)
+        good = write_pid_file(d.options.pid_file, &pid_fd, &err);
+    good = good && daemon_start(&d, &err);
+    if (!good) {
+        fprintf(stderr, "xenferry-xenstored: %s\n", err.text);
+        daemon_stop(&d);
+        return 1;
+    }
+    if (d.options.output_pid) {
+        printf("%d\n", (int)getpid());
+        fflush(stdout);
+    }
+    if (ready_fd >= 0) {
+        close_standard_descriptors();
+        (void)!write(ready_fd, "", 1);
+    }
+    notify_service_manager("READY=1\nSTATUS=serving");
+    loop_run(&d);
+    notify_service_manager("STOPPING=1");
+    daemon_stop(&d);
+    if (d.options.pid_file)
+        unlink(d.options.pid_file);
+    return 0;
+}
