@@ -17,6 +17,7 @@ void options_init(struct options *ret)
         .vcpus = 8,
         .tick_ms = 10,
         .report_ms = 1000,
+        .ping_ticks = 1,
         .ping = PING_ON,
         .event_abi = EVENT_ABI_FIFO,
         .callback = CALLBACK_PER_VCPU,
@@ -111,6 +112,7 @@ bool options_apply(struct options *o, const char *word)
         {"vcpus",       &o->vcpus,       1,  8                },
         {"tick_ms",     &o->tick_ms,     1,  1000             },
         {"report_ms",   &o->report_ms,   10, 3600000          },
+        {"ping_ticks",  &o->ping_ticks,  1,  100000           },
     };
     const char *value;
     unsigned int n;

@@ -25,6 +25,7 @@ struct options {
     uint64_t vcpus;       /* bring up at most so many */
     uint64_t tick_ms;     /* timer period */
     uint64_t report_ms;   /* time between reports */
+    uint64_t ping_ticks;  /* ticks between two rounds of the ball */
     enum ping_choice ping;
     enum event_abi_choice event_abi;
     enum callback_choice callback;

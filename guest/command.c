@@ -50,7 +50,8 @@ static bool obey(struct machine *m, const char *line)
         return set_number(m, "rate", line) ||
                set_number(m, "disk_rate", line) ||
                set_number(m, "disk_depth", line) ||
-               set_number(m, "report_ms", line) || set_number(m, "ping", line);
+               set_number(m, "report_ms", line) ||
+               set_number(m, "ping", line) || set_number(m, "ping_ticks", line);
     }
     return true;
 }

@@ -87,7 +87,8 @@ void ping_step(const struct options *o)
         }
         return;
     }
-    if (o->ping == PING_OFF || (o->ping == PING_ON && ticks == ping.thrown_at))
+    if (o->ping == PING_OFF ||
+        (o->ping == PING_ON && ticks - ping.thrown_at < o->ping_ticks))
         return;
     ping.thrown_at = ticks;
     ping.stage = 0;

@@ -46,11 +46,12 @@ static void a_line_sets_what_it_names(void **state)
     char refused[64];
 
     options_init(&o);
-    options_parse(&o,
-                  " mem=2M rate=17\tdisk=on disk_rate=5 disk_blocks=9 "
-                  "disk_depth=3 vcpus=2 tick_ms=20 report_ms=500 ping=storm "
-                  "evtchn=2l callback=domain timer=periodic idle=poll\n",
-                  refused, sizeof(refused));
+    options_parse(
+        &o,
+        " mem=2M rate=17\tdisk=on disk_rate=5 disk_blocks=9 "
+        "disk_depth=3 vcpus=2 tick_ms=20 report_ms=500 ping_ticks=7 ping=storm "
+        "evtchn=2l callback=domain timer=periodic idle=poll\n",
+        refused, sizeof(refused));
     assert_string_equal(refused, "");
     assert_true(o.mem == 2 << 20);
     assert_true(o.rate == 17);
@@ -61,6 +62,7 @@ static void a_line_sets_what_it_names(void **state)
     assert_true(o.vcpus == 2);
     assert_true(o.tick_ms == 20);
     assert_true(o.report_ms == 500);
+    assert_true(o.ping_ticks == 7);
     assert_int_equal(o.ping, PING_STORM);
     assert_int_equal(o.event_abi, EVENT_ABI_2L);
     assert_int_equal(o.callback, CALLBACK_DOMAIN);
