@@ -259,8 +259,10 @@ static void on_step(void *context, enum move_step step,
         snprintf(p->guest, sizeof(p->guest), "%s", guest->name);
     p->step = step;
     p->sampled = false;
+    if (step == MOVE_STEP_HANDOVER)
+        p->handed_over = true;
     /* The report that it runs over there has come. */
-    if (step == MOVE_STEP_DISCARD && p->stopped_ns)
+    if (step == MOVE_STEP_DISCARD && p->handed_over && p->stopped_ns)
         p->stopped_ms = (clock_now_ns() - p->stopped_ns) / NS_PER_MS;
     p->drawn_ns = 0;
     json_object_object_add(object, "event", json_object_new_string("step"));
@@ -285,17 +287,29 @@ static void draw_bar(struct progress *p)
     p->bar_shown = true;
 }
 
-/* A round or phase is told about when the next one begins. */
+static bool same_round(const struct progress_sample *a,
+                       const struct progress_sample *b)
+{
+    return !strcmp(a->phase, b->phase) && a->round == b->round;
+}
+
+/*
+ * A round or phase is told about when the next one begins: then all of it has
+ * been sent.  Its own last sample is a little older than its end.
+ */
 static void draw_line(struct progress *p, const struct progress_sample *next)
 {
     struct progress_sample s = p->sample;
+    int64_t ms = next->elapsed_ms - p->round_began.elapsed_ms;
     char text[256];
 
-    if (!p->sampled ||
-        (!strcmp(s.phase, next->phase) && s.round == next->round))
-        return;
     if (s.round_pages == 0)
         return;
+    if (s.round_total)
+        s.round_pages = s.round_total;
+    s.bytes = next->bytes;
+    if (ms > 0 && s.bytes >= p->round_began.bytes)
+        s.rate = (s.bytes - p->round_began.bytes) * 1000 / (uint64_t)ms;
     s.dirty_pages = strcmp(s.phase, "precopy") ? 0 : next->dirty_pages;
     progress_render_round(&s, text, sizeof(text));
     say(p, text);
@@ -314,8 +328,13 @@ static void on_helper_event(void *context, const char *line)
     }
     if (!progress_sample_parse(line, &next))
         return;
-    if (p->form == PROGRESS_LINES)
-        draw_line(p, &next);
+    if (p->sampled && !same_round(&p->sample, &next)) {
+        if (p->form == PROGRESS_LINES)
+            draw_line(p, &next);
+        p->round_began = next;
+    }
+    if (!p->sampled)
+        p->round_began = next;
     p->sample = next;
     p->sampled = true;
     if (!p->stopped_ns && !strcmp(next.phase, "suspend"))

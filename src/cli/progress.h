@@ -62,7 +62,9 @@ struct progress {
     char guest[TOOLSTACK_NAME_MAX];
     enum move_step step;
     struct progress_sample sample;
-    bool sampled;       /* this step has had a sample */
+    struct progress_sample round_began; /* first sample of this round */
+    bool sampled;                       /* this step has had a sample */
+    bool handed_over;
     int64_t stopped_ns; /* when the guest was asked to stop; 0: not yet */
     int64_t stopped_ms; /* migrate: until the target's report; 0: not known */
 };

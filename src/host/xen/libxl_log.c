@@ -63,6 +63,9 @@ static void on_progress(xentoollog_logger *vtable, const char *context,
     char what[64], line[256];
     size_t length = 0;
 
+    /* A helper that is not stock has its own way to tell. */
+    if (!logger->ts->work || logger->ts->work->helper)
+        return;
     for (const char *c = doing_what; *c && length < sizeof(what) - 1; c++)
         if (*c >= ' ' && *c != '"' && *c != '\\')
             what[length++] = *c;
