@@ -3,6 +3,7 @@
 
     RUN/NAME/instance.json      what runs: pid, start time, agent port
     RUN/NAME/{a,b}/             overlay, monitor, Xen's console, QEMU's output
+    RUN/NAME/shared.img         the disk that both hosts see as /dev/vdb
     RUN/logs/NAME-TIME/         what a stopped instance left to read
 """
 
@@ -144,6 +145,9 @@ class Instance:
     def launch(self, options, dom0, ready, args, detach):
         """Start the machines and wait for their agents."""
         token = images.token().read_text().strip()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shared = self.folder / "shared.img"
+        qemu.make_shared(shared)
         for role in ROLES[:options.hosts]:
             folder = self.folder / role
             shutil.rmtree(folder, ignore_errors=True)
@@ -161,7 +165,7 @@ class Instance:
                     "side": self.folder / "a/side"}
             machine = qemu.launch(
                 dom0, folder,
-                args + qemu.device_args(disk, folder, link) +
+                args + qemu.device_args(disk, folder, link, shared) +
                 (snapshot.incoming_args(ready) if ready else []),
                 options.lifetime, detach)
             self.hosts[role] = Host(role, machine, token)

@@ -24,6 +24,7 @@ XEN_ARGS = ("console=com1 com1=115200 dom0_mem=1024M,max:1024M noreboot "
             "loglvl=all guest_loglvl=all")
 DOM0_ARGS = "console=hvc0 net.ifnames=0 quiet"
 AGENT_PORT = 7
+SHARED_DISK = 256 << 20
 
 
 def version():
@@ -43,8 +44,9 @@ def machine_args(memory, cpus, xen_args):
             "-nodefaults", "-no-user-config"]
 
 
-def device_args(disk, folder, link):
-    """Disk, agent's network card, the private network, the side path."""
+def device_args(disk, folder, link, shared):
+    """Disk, agent's network card, the private network, the side path, and the
+    disk that both hosts see."""
     mode = {"listen": "on", "connect": "off"}[link["mode"]]
     wait = ",wait=off" if mode == "on" else ""
     return [
@@ -60,9 +62,24 @@ def device_args(disk, folder, link):
         "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=side,path={link['side']},server={mode}{wait}",
         "-device", "virtserialport,chardev=side,name=side",
+        "-drive", f"file={shared},if=none,id=shared,format=raw,"
+                  "cache=unsafe,file.locking=off",
+        "-device", "virtio-blk-pci,drive=shared,share-rw=on",
         "-serial", f"file:{folder}/xen.log",
         "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
     ]
+
+
+def device_kinds():
+    """device_args() without its paths: a snapshot is only good for these."""
+    link = {"mode": "listen", "net": "-", "side": "-"}
+    return "\0".join(device_args("-", "-", link, "-"))
+
+
+def make_shared(path):
+    """The disk that both hosts see, empty: what a SAN is to real hosts."""
+    with open(path, "wb") as file:
+        file.truncate(SHARED_DISK)
 
 
 class Qmp:

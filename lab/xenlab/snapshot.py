@@ -53,9 +53,11 @@ def take(dom0, work, machine_args):
         folder = Path(short)
         link = {"mode": "listen", "net": folder / "net",
                 "side": folder / "side"}
+        shared = folder / "shared.img"
+        qemu.make_shared(shared)
         machine = qemu.launch(
             dom0, folder,
-            machine_args + qemu.device_args(disk, folder, link),
+            machine_args + qemu.device_args(disk, folder, link, shared),
             LIFETIME, detach=False)
         try:
             wait_for_agent(machine, token, BOOT_SECONDS)
@@ -82,7 +84,8 @@ def take(dom0, work, machine_args):
 
 def find(dom0, machine_args, rebuild=False):
     """The folder of the snapshot for these arguments, taken if need be."""
-    key = images.digest(qemu.version(), "\0".join(machine_args))
+    key = images.digest(qemu.version(), qemu.device_kinds(),
+                        "\0".join(machine_args))
     if rebuild:
         shutil.rmtree(dom0 / f"ready-{key}", ignore_errors=True)
     return images.stage("ready", key,
