@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# Sourced in dom0 by the tests of xenferry's moves.
+#
+# A test is a series of steps; the first that goes wrong ends it:
+#
+#   step TEXT            says what comes, with seconds since the start
+#   fails CODE COMMAND   the command must fail with this exit status; what it
+#                        said is in $said
+#   fail TEXT            ends the test
+export PATH=/opt/xenferry:/usr/lib/xenlab/bin:$PATH
+images=/var/lab
+started=$(date +%s)
+said=
+expected_seq=0
+
+step() {
+    echo "$(($(date +%s) - started)) s: $*"
+}
+
+fail() {
+    echo "FAILED: $*"
+    xl list
+    tail -n 5 /var/log/xen/console/guest-*.log 2>/dev/null
+    [ -z "$said" ] || echo "$said"
+    exit 1
+}
+
+must() {
+    said=$("$@" 2>&1) || fail "exit status $?: $*"
+}
+
+fails() {
+    wanted=$1
+    shift
+    said=$("$@" 2>&1)
+    status=$?
+    [ $status = "$wanted" ] || fail "exit status $status, expected $wanted: $*"
+}
+
+says() { # PATTERN: the last command must have said this
+    printf '%s\n' "$said" | grep -qE "$1" || fail "no '$1' in what it said"
+}
+
+# Domains are as named, in any order; the control domain is not counted.
+domains_are() {
+    have=$(xl list | awk 'NR > 2 { print $1 }' | sort | tr '\n' ' ')
+    [ "${have% }" = "$*" ] || fail "domains '$have', expected '$*'"
+}
+
+runs() { # NAME: neither paused nor suspended
+    xl list "$1" | awk 'NR == 2 { exit $5 ~ /[psc]/ }' ||
+        fail "$1 does not run: $(xl list "$1" | tail -n 1)"
+}
+
+# Neither files of ours nor processes are left by what failed.
+nothing_left() {
+    left=$(find /run/xenferry /var/lab -name '*.lock' -o -name '.*part' \
+        2>/dev/null)
+    [ -z "$left" ] || fail "left behind: $left"
+    # shellcheck disable=SC2009 # dom0 has no pgrep
+    left=$(ps ax -o pid,args | grep -E 'save-helper|xenferry (save|restore|migrate|receive)' |
+        grep -v grep)
+    [ -z "$left" ] || fail "left running: $left"
+}
+
+new_guest() { # NAME OPTION...
+    must labguest create "$@"
+    expected_seq=0
+}
