@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "evtchn.h"
 
+#include "check.h"
 #include "hypercall.h"
 #include "libc.h"
 #include "panic.h"
@@ -10,6 +11,8 @@ struct port {
     evtchn_handler *handler;
     unsigned int vcpu;
     uint64_t count;
+    bool seen; /* 'status' is what Xen said of it */
+    struct evtchn_status status;
 };
 
 static struct port ports[NR_PORTS];
@@ -142,6 +145,7 @@ void evtchn_set_vcpu(evtchn_port_t port, unsigned int vcpu)
     if (ret)
         panic("EVTCHNOP_bind_vcpu", port, (uint64_t)ret);
     ports[port].vcpu = vcpu;
+    ports[port].seen = false;
 }
 
 void evtchn_close(evtchn_port_t port)
@@ -153,6 +157,78 @@ void evtchn_close(evtchn_port_t port)
     ret = evtchn_op(EVTCHNOP_close, &op);
     if (ret)
         panic("EVTCHNOP_close", port, (uint64_t)ret);
+}
+
+void evtchn_mask(evtchn_port_t port)
+{
+    abi->mask(port);
+}
+
+bool evtchn_pending(evtchn_port_t port)
+{
+    return abi->pending(port);
+}
+
+void evtchn_raise(evtchn_port_t port)
+{
+    abi->raise(port);
+}
+
+/* Which field of 'now' is not as it was in 'then', or NULL. */
+static const char *difference(const struct evtchn_status *then,
+                              const struct evtchn_status *now,
+                              uint64_t *ret_then, uint64_t *ret_now)
+{
+    *ret_then = then->status;
+    *ret_now = now->status;
+    /* A back end may have gone, or come, in the meantime. */
+    if (then->status != now->status)
+        return (then->status == EVTCHNSTAT_interdomain ||
+                then->status == EVTCHNSTAT_unbound) &&
+                       (now->status == EVTCHNSTAT_interdomain ||
+                        now->status == EVTCHNSTAT_unbound)
+                   ? NULL
+                   : "status_of";
+    *ret_then = then->vcpu;
+    *ret_now = now->vcpu;
+    if (then->vcpu != now->vcpu)
+        return "vcpu_of";
+    if (then->status == EVTCHNSTAT_virq) {
+        *ret_then = then->u.virq;
+        *ret_now = now->u.virq;
+        return then->u.virq != now->u.virq ? "virq_of" : NULL;
+    }
+    if (then->status == EVTCHNSTAT_interdomain) {
+        *ret_then = then->u.interdomain.dom;
+        *ret_now = now->u.interdomain.dom;
+        return then->u.interdomain.dom != now->u.interdomain.dom ? "domain_of"
+                                                                 : NULL;
+    }
+    return NULL;
+}
+
+void evtchn_verify(void)
+{
+    for (evtchn_port_t port = 0; port < NR_PORTS; port++) {
+        struct evtchn_status now = {.dom = DOMID_SELF, .port = port};
+        struct port *p = &ports[port];
+        const char *what;
+        uint64_t was, is;
+        long ret;
+
+        if (!p->name)
+            continue;
+        ret = evtchn_op(EVTCHNOP_status, &now);
+        if (ret)
+            panic("EVTCHNOP_status", port, (uint64_t)ret);
+        if (p->seen) {
+            what = difference(&p->status, &now, &was, &is);
+            if (what)
+                check_fail("port", what, port, was, is);
+        }
+        p->status = now;
+        p->seen = true;
+    }
 }
 
 void evtchn_send(evtchn_port_t port)

@@ -24,6 +24,13 @@ struct evtchn_abi {
     /* On vCPU 0, for each vCPU, after init(). */
     void (*init_vcpu)(struct vcpu *v);
 
+    /* Keep 'port' from being delivered; ask whether it is pending. */
+    void (*mask)(evtchn_port_t port);
+    bool (*pending)(evtchn_port_t port);
+
+    /* Ports of the timer go before all others; nothing where Xen cannot. */
+    void (*raise)(evtchn_port_t port);
+
     /* Take each unmasked pending port of 'v' once: clear it, deliver it. */
     void (*scan)(struct vcpu *v);
 };
@@ -61,7 +68,17 @@ evtchn_port_t evtchn_open_loopback(evtchn_port_t remote, const char *name,
                                    evtchn_handler *handler);
 void evtchn_set_vcpu(evtchn_port_t port, unsigned int vcpu);
 void evtchn_close(evtchn_port_t port);
+void evtchn_mask(evtchn_port_t port);
+bool evtchn_pending(evtchn_port_t port);
+void evtchn_raise(evtchn_port_t port);
 void evtchn_send(evtchn_port_t port);
+
+/*
+ * Ask Xen about every open port and compare with what it said when the port
+ * was first seen: kind, vCPU, and for ports to ourselves the other end, whose
+ * domain is our own.  The other end of a back end's port may change.
+ */
+void evtchn_verify(void);
 
 /* For the report: the name of an open port, or NULL, and its counters. */
 const char *evtchn_port_name(evtchn_port_t port, unsigned int *ret_vcpu,

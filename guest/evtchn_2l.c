@@ -45,6 +45,25 @@ static void scan_word(struct vcpu *v, unsigned int word)
     }
 }
 
+static void two_level_mask(evtchn_port_t port)
+{
+    __atomic_fetch_or(&shared_info()->evtchn_mask[port / PORTS_PER_WORD],
+                      UINT64_C(1) << port % PORTS_PER_WORD, __ATOMIC_SEQ_CST);
+}
+
+static bool two_level_pending(evtchn_port_t port)
+{
+    return READ_ONCE(shared_info()->evtchn_pending[port / PORTS_PER_WORD]) >>
+               port % PORTS_PER_WORD &
+           1;
+}
+
+/* This ABI knows no priorities. */
+static void two_level_raise(evtchn_port_t port)
+{
+    (void)port;
+}
+
 static void two_level_scan(struct vcpu *v)
 {
     struct vcpu_info *info = vcpu_info_of(v->id);
@@ -62,5 +81,8 @@ const struct evtchn_abi evtchn_abi_2l = {
     .name = "2l",
     .init = two_level_init,
     .init_vcpu = two_level_init_vcpu,
+    .mask = two_level_mask,
+    .pending = two_level_pending,
+    .raise = two_level_raise,
     .scan = two_level_scan,
 };

@@ -59,6 +59,26 @@ static void fifo_init_vcpu(struct vcpu *v)
     }
 }
 
+static void fifo_mask(evtchn_port_t port)
+{
+    __atomic_fetch_or(&words[port], WORD_MASKED, __ATOMIC_SEQ_CST);
+}
+
+static bool fifo_pending(evtchn_port_t port)
+{
+    return READ_ONCE(words[port]) & WORD_PENDING;
+}
+
+static void fifo_raise(evtchn_port_t port)
+{
+    struct evtchn_set_priority op = {.port = port,
+                                     .priority = EVTCHN_FIFO_PRIORITY_MAX};
+    long ret = evtchn_op(EVTCHNOP_set_priority, &op);
+
+    if (ret)
+        panic("EVTCHNOP_set_priority", port, (uint64_t)ret);
+}
+
 /* Take 'word' off its queue; the port that follows it, or 0. */
 static uint32_t unlink_word(event_word_t *word)
 {
@@ -109,5 +129,8 @@ const struct evtchn_abi evtchn_abi_fifo = {
     .name = "fifo",
     .init = fifo_init,
     .init_vcpu = fifo_init_vcpu,
+    .mask = fifo_mask,
+    .pending = fifo_pending,
+    .raise = fifo_raise,
     .scan = fifo_scan,
 };

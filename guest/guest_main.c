@@ -12,6 +12,7 @@
 #include "drv_store.h"
 #include "evtchn.h"
 #include "format.h"
+#include "held.h"
 #include "hypercall.h"
 #include "layout.h"
 #include "libc.h"
@@ -72,6 +73,8 @@ static bool memory_share(struct vcpu *v, uint64_t *debt, uint64_t *rest)
         o->rate / machine.nr_vcpus + (v->id < o->rate % machine.nr_vcpus);
 
     v->ticks_worked += ticks;
+    if (ticks)
+        held_verify_areas();
     if (machine.paused)
         return false;
     *debt += credit_of(rate, ticks, o->tick_ms, rest);

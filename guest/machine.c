@@ -8,6 +8,7 @@
 #include "drv_grant.h"
 #include "drv_store.h"
 #include "evtchn.h"
+#include "held.h"
 #include "hypercall.h"
 #include "panic.h"
 #include "ping.h"
@@ -24,6 +25,7 @@ static void connect_events(struct machine *m)
     timer_open(&m->options, m->nr_vcpus);
     ping_open(m->nr_vcpus);
     grant_init();
+    held_init();
 }
 
 void machine_connect(struct machine *m)

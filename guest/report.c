@@ -7,6 +7,7 @@
 #include "drv_console.h"
 #include "drv_grant.h"
 #include "evtchn.h"
+#include "held.h"
 #include "hypercall.h"
 #include "layout.h"
 #include "ping.h"
@@ -63,6 +64,7 @@ void report_when_due(struct machine *m)
     if (ticks - m->report_tick < timer_ticks_of(m->options.report_ms))
         return;
     m->report_tick = ticks;
+    held_verify();
     report_line(m);
 }
 

@@ -44,9 +44,12 @@ void timer_open(const struct options *o, unsigned int nr)
 {
     timer.period_ns = o->tick_ms * NS_PER_MS;
     timer.periodic = o->timer == TIMER_PERIODIC;
-    for (unsigned int id = 0; id < nr; id++)
-        vcpu_get(id)->timer_port =
-            evtchn_open_virq(VIRQ_TIMER, id, "timer", on_tick);
+    for (unsigned int id = 0; id < nr; id++) {
+        evtchn_port_t port = evtchn_open_virq(VIRQ_TIMER, id, "timer", on_tick);
+
+        evtchn_raise(port);
+        vcpu_get(id)->timer_port = port;
+    }
 }
 
 void timer_start_this(const struct options *o)

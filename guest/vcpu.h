@@ -28,6 +28,7 @@ struct vcpu {
     volatile uint64_t gap_max; /* shared; ns between two ticks */
 
     evtchn_port_t ipi_port;
+    uint64_t sleeps;       /* times that vcpu_idle() was called */
     uint64_t ticks_worked; /* ticks that the workloads have had credit for */
 
     /* FIFO event channels: our end of each queue. */
