@@ -528,6 +528,7 @@ static bool convert_item(struct legacy_conversion *c,
 static bool convert_items(struct legacy_conversion *c, struct error *err)
 {
     struct legacy_item item;
+    struct error why = {0};
 
     do {
         if (!legacy_reader_next(c->reader, &item, err))
@@ -536,8 +537,17 @@ static bool convert_items(struct legacy_conversion *c, struct error *err)
             item.kind != LEGACY_ROUND_END && item.kind != LEGACY_END &&
             item.kind != LEGACY_CUT_OFF)
             return refuse_second_round(c, &item, err);
-        if (!convert_item(c, &item, err))
-            return false;
+        if (!convert_item(c, &item, &why)) {
+            if (why.code != ERR_TRUNCATED || c->reader->rounds == 0) {
+                if (err)
+                    *err = why;
+                return false;
+            }
+            /* Within contents that the reader leaves to us. */
+            item = (struct legacy_item){.kind = LEGACY_CUT_OFF, .why = &why};
+            if (!convert_item(c, &item, err))
+                return false;
+        }
     } while (item.kind != LEGACY_END && item.kind != LEGACY_CUT_OFF);
     return true;
 }

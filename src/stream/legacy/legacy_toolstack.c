@@ -33,9 +33,10 @@ static void append_number(struct buffer *strings, uint64_t phys,
     buffer_u8(strings, 0);
 }
 
-/* 'strings' may be NULL: only look whether the layout fits. */
+/* 'strings' may be NULL: only look whether the layout fits, and how well. */
 static bool walk(const uint8_t *blob, size_t length, unsigned int width,
-                 uint64_t offset, struct buffer *strings, struct error *err)
+                 uint64_t offset, struct buffer *strings, size_t *ret_left,
+                 struct error *err)
 {
     struct cursor c = cursor_over(blob, length, ORDER_LITTLE);
     uint32_t version = cursor_u32(&c);
@@ -79,6 +80,7 @@ static bool walk(const uint8_t *blob, size_t length, unsigned int width,
             append_pair(strings, phys, "name", (const char *)name,
                         name_length - 1);
     }
+    *ret_left = cursor_left(&c);
     return true;
 }
 
@@ -89,14 +91,18 @@ bool legacy_toolstack_convert(const uint8_t *blob, size_t length,
                               struct error *err)
 {
     unsigned int other = width == 8 ? 4 : 8;
+    size_t left, other_left;
+    bool fits = walk(blob, length, width, offset, NULL, &left, err);
 
     *ret = TOOLSTACK_AS_EXPECTED;
-    if (!walk(blob, length, width, offset, NULL, err)) {
-        if (!walk(blob, length, other, offset, NULL, NULL))
-            return false;
+    if ((!fits || left > 0) &&
+        walk(blob, length, other, offset, NULL, &other_left, NULL) &&
+        (!fits || other_left == 0)) {
         *ret = TOOLSTACK_OTHER_WIDTH;
         width = other;
+    } else if (!fits) {
+        return false;
     }
-    return walk(blob, length, width, offset, strings, err) &&
+    return walk(blob, length, width, offset, strings, &left, err) &&
            buffer_check(strings, "TOOLSTACK strings", err);
 }
