@@ -10,10 +10,10 @@
 #include "store/ring.h"
 #include "store/transaction.h"
 
-#define REPLY_CHUNK        4096u
-#define EVENTS_UNHASHED    16u
+#define REPLY_CHUNK     4096u
+#define EVENTS_UNHASHED 16u
 /* One buffer of this size goes from connection to connection. */
-#define INPUT_SPARE        (16u << 10)
+#define INPUT_SPARE (16u << 10)
 
 /* --- causes --- */
 
@@ -34,8 +34,8 @@ static void cause_drop(struct store *store, struct cause *cause)
 
 /* --- messages --- */
 
-static struct message *message_new(struct connection *c,
-                                   enum message_kind kind, size_t capacity)
+static struct message *message_new(struct connection *c, enum message_kind kind,
+                                   size_t capacity)
 {
     struct message *m = malloc(sizeof(*m) + capacity);
 
@@ -43,6 +43,7 @@ static struct message *message_new(struct connection *c,
         return NULL;
     m->kind = kind;
     m->hashed = false;
+    m->partial = false;
     m->charged_to = DOMID_NONE_WIRE;
     m->cause = NULL;
     m->length = 0;
@@ -166,21 +167,55 @@ void connection_reply(struct connection *c, const struct wire_header *hdr,
     queued(c, size);
 }
 
-void connection_requeue(struct connection *c, const void *bytes,
-                        size_t length)
+static void event_index(struct connection *c, struct message *m)
 {
-    struct message *m;
+    if (m->kind == MESSAGE_SPECIAL || c->nr_events_unhashed < EVENTS_UNHASHED) {
+        c->nr_events_unhashed++;
+        if (m->kind != MESSAGE_SPECIAL)
+            list_append(&c->events, &m->event_link);
+    } else {
+        m->hashed = true;
+        HASH_ADD_KEYPTR(hh, c->events_by_text,
+                        m->bytes + sizeof(struct wire_header),
+                        m->length - sizeof(struct wire_header), m);
+    }
+}
 
-    if (!length)
-        return;
-    m = message_new(c, MESSAGE_REPLY, length);
-    if (!m)
-        return;
-    memcpy(m->bytes, bytes, length);
-    m->length = (uint32_t)length;
-    m->queued_ns = 0;
-    message_charge(c, m);
-    queued(c, length);
+void connection_requeue(struct connection *c, const uint8_t *octets,
+                        size_t length, size_t partial)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        enum message_kind kind = MESSAGE_REPLY;
+        size_t size = size_min(partial, length);
+        struct wire_header hdr;
+        struct message *m;
+
+        if (at || !partial) {
+            size = length - at;
+            if (size >= sizeof(hdr)) {
+                memcpy(&hdr, octets + at, sizeof(hdr));
+                if (hdr.len <= WIRE_PAYLOAD_MAX)
+                    size = size_min(size, sizeof(hdr) + hdr.len);
+                if (hdr.type == OP_WATCH_EVENT && size > sizeof(hdr))
+                    kind = octets[at + sizeof(hdr)] == '@' ? MESSAGE_SPECIAL
+                                                           : MESSAGE_EVENT;
+            }
+        }
+        m = message_new(c, kind, size);
+        if (!m)
+            return;
+        memcpy(m->bytes, octets + at, size);
+        m->length = (uint32_t)size;
+        m->partial = !at && partial;
+        m->queued_ns = store_now(c->store);
+        message_charge(c, m);
+        if (kind != MESSAGE_REPLY)
+            event_index(c, m);
+        queued(c, size);
+        at += size;
+    }
 }
 
 static bool same_payload(const struct message *m, const char *payload,
@@ -195,8 +230,7 @@ static bool event_is_queued(struct connection *c, const char *payload,
 {
     struct message *m;
 
-    list_for_each(it, &c->events)
-    {
+    list_for_each (it, &c->events) {
         m = list_object(it, struct message, event_link);
         /* Half of it may have gone out already. */
         if (same_payload(m, payload, length) &&
@@ -209,8 +243,8 @@ static bool event_is_queued(struct connection *c, const char *payload,
     return m && !(c->output_sent && c->output.next == &m->link);
 }
 
-void connection_event(struct connection *c, const char *path,
-                      const char *token, bool special)
+void connection_event(struct connection *c, const char *path, const char *token,
+                      bool special)
 {
     struct wire_header hdr = {.type = OP_WATCH_EVENT};
     char payload[WIRE_PAYLOAD_MAX];
@@ -235,15 +269,7 @@ void connection_event(struct connection *c, const char *path,
     hdr.len = (uint32_t)length;
     message_append(m, &hdr, payload);
     c->store->figures.events++;
-    if (special || c->nr_events_unhashed < EVENTS_UNHASHED) {
-        c->nr_events_unhashed++;
-        if (!special)
-            list_append(&c->events, &m->event_link);
-    } else {
-        m->hashed = true;
-        HASH_ADD_KEYPTR(hh, c->events_by_text, m->bytes + sizeof(hdr), length,
-                        m);
-    }
+    event_index(c, m);
     message_charge(c, m);
     if (c->domain && domain_is_guest(c->store, c->domain)) {
         m->queued_ns = store_now(c->store);
@@ -271,8 +297,7 @@ void connection_drop_output(struct connection *c)
 
 void connection_expire(struct connection *c, int64_t before_ns)
 {
-    list_for_each_safe(it, after, &c->output)
-    {
+    list_for_each_safe (it, after, &c->output) {
         struct message *m = list_object(it, struct message, link);
 
         if (m->kind != MESSAGE_EVENT || m->queued_ns > before_ns ||
@@ -288,8 +313,7 @@ int connection_output(struct connection *c, struct iovec *iov, int nr)
     size_t skip = c->output_sent;
     int used = 0;
 
-    list_for_each(it, &c->output)
-    {
+    list_for_each (it, &c->output) {
         struct message *m = list_object(it, struct message, link);
 
         if (used == nr)
@@ -395,6 +419,20 @@ static void connection_link(struct connection *c)
     list_append(&store->clients, &c->all);
 }
 
+bool connection_renumber(struct connection *c, uint32_t id)
+{
+    struct store *store = c->store;
+    struct connection *other;
+
+    HASH_FIND(hh, store->connections, &id, sizeof(id), other);
+    if (other && other != c)
+        return false;
+    HASH_DEL(store->connections, c);
+    c->id = id;
+    HASH_ADD(hh, store->connections, id, sizeof(c->id), c);
+    return true;
+}
+
 struct connection *connection_new(struct store *store,
                                   const struct transport *transport,
                                   void *context, struct domain *domain)
@@ -426,7 +464,11 @@ struct connection *store_connect(struct store *store,
                                  const struct transport *transport,
                                  void *context)
 {
-    return connection_new(store, transport, context, NULL);
+    struct connection *c = connection_new(store, transport, context, NULL);
+
+    if (c && store->recorder)
+        store->recorder->opened(store->recorder->context, c);
+    return c;
 }
 
 void connection_reset(struct connection *c)
@@ -446,6 +488,8 @@ void connection_close(struct connection *c)
 {
     if (c->closing)
         return;
+    if (c->store->recorder)
+        c->store->recorder->closed(c->store->recorder->context, c);
     c->closing = true;
     connection_reset(c);
     /* Somebody may be in the middle of using it: freed by the turn. */
@@ -495,6 +539,8 @@ void connection_break(struct connection *c, uint32_t error)
 {
     if (c->broken || !c->domain)
         return;
+    if (c->store->recorder)
+        c->store->recorder->broken(c->store->recorder->context, c, error);
     log_warning(c->store->host.log,
                 "domain %u: ring broken (error %u), no longer served",
                 c->domain->domid, error);
@@ -548,6 +594,8 @@ static void run_one(struct connection *c, const struct wire_header *hdr,
     store->current = c;
     store->cause = cause;
     store->figures.requests++;
+    if (store->recorder)
+        store->recorder->request(store->recorder->context, c, hdr, payload);
     request_run(c, hdr, payload);
     store->current = NULL;
     store->cause = NULL;
@@ -647,4 +695,49 @@ void connection_answer_parked(struct connection *c, const char *text)
     list_remove(&c->waiting);
     connection_reply(c, &c->parked, c->parked.type, text, strlen(text) + 1);
     connection_wake(c);
+}
+
+/* --- doing it again --- */
+
+void connection_replay_input(struct connection *c, const void *octets,
+                             size_t length)
+{
+    uint8_t *to = connection_input(c, length);
+
+    if (!to)
+        return;
+    memcpy(to, octets, length);
+    connection_received(c, length);
+    if (c->domain)
+        c->domain->ring_req_cons += (uint32_t)length;
+}
+
+void connection_replay_request(struct connection *c,
+                               const struct wire_header *hdr, void *payload,
+                               bool skip)
+{
+    if (c->domain)
+        c->in_at += size_min(sizeof(*hdr) + hdr->len, input_unread(c));
+    if (skip)
+        connection_reply(c, hdr, OP_ERROR, "EIO", 4);
+    else
+        run_one(c, hdr, payload);
+    input_trim(c);
+}
+
+void connection_replay_close(struct connection *c)
+{
+    connection_close(c);
+    connection_free(c);
+}
+
+void connection_replay_reconnect(struct connection *c)
+{
+    if (c->domain)
+        ring_restart(c);
+}
+
+void connection_replay_break(struct connection *c, uint32_t error)
+{
+    connection_break(c, error);
 }

@@ -29,10 +29,11 @@ struct cause {
 enum message_kind { MESSAGE_REPLY, MESSAGE_EVENT, MESSAGE_SPECIAL };
 
 struct message {
-    struct list link; /* on connection.output */
+    struct list link;       /* on connection.output */
     struct list event_link; /* on connection.events, else self-linked */
     enum message_kind kind;
-    bool hashed; /* in connection.events_by_text */
+    bool hashed;         /* in connection.events_by_text */
+    bool partial;        /* begins inside a message: never dropped */
     uint16_t charged_to; /* whose memory: a domid, or DOMID_NONE_WIRE */
     uint64_t charged_birth;
     struct cause *cause; /* counted, or NULL */
@@ -75,10 +76,10 @@ struct connection {
     uint32_t next_transaction_id;
     uint32_t conflicts; /* transactions that failed in a row */
 
-    bool closing;    /* freed at the end of the turn */
-    bool broken;     /* a ring that broke the protocol: no longer served */
-    bool held;       /* not read: quota, shield or quiesced */
-    bool blocked;    /* the last send could not send all */
+    bool closing; /* freed at the end of the turn */
+    bool broken;  /* a ring that broke the protocol: no longer served */
+    bool held;    /* not read: quota, shield or quiesced */
+    bool blocked; /* the last send could not send all */
     struct wire_header parked; /* request to be answered later */
     bool is_parked;
     struct list waiting; /* on store.waiting */
@@ -105,12 +106,17 @@ void connection_drop_output(struct connection *c);
 void connection_reply(struct connection *c, const struct wire_header *hdr,
                       uint32_t type, const void *payload, size_t length);
 /* Queue an event unless the same one waits already. */
-void connection_event(struct connection *c, const char *path,
-                      const char *token, bool special);
+void connection_event(struct connection *c, const char *path, const char *token,
+                      bool special);
 
-/* Queue octets that begin with (the rest of) a reply: from a carry or a dump. */
-void connection_requeue(struct connection *c, const void *bytes,
-                        size_t length);
+/*
+ * Queue octets from a carry or a dump: 'partial' of them are the rest of a
+ * half-sent message, whole messages follow.
+ */
+void connection_requeue(struct connection *c, const uint8_t *octets,
+                        size_t length, size_t partial);
+/* Give it the number that it had in a dump; false: taken. */
+must_check bool connection_renumber(struct connection *c, uint32_t id);
 
 /* Run up to TURN_REQUESTS requests; true: more may be waiting. */
 bool connection_run(struct connection *c);

@@ -73,8 +73,8 @@ static void usage_lines(struct control *k, const struct domain *d)
                   c ? c->nr_watches : 0, d->seen[QUOTA_WATCHES]);
     buffer_format(k->out, "transactions    : %8u (max: %8u)\n",
                   c ? c->nr_transactions : 0, d->seen[QUOTA_TRANSACTIONS]);
-    buffer_format(k->out, "outstanding     : %8u (max: %8u)\n",
-                  d->outstanding, d->seen[QUOTA_OUTSTANDING]);
+    buffer_format(k->out, "outstanding     : %8u (max: %8u)\n", d->outstanding,
+                  d->seen[QUOTA_OUTSTANDING]);
     buffer_format(k->out, "memory          : %8" PRIu64 " (max: %8u)\n",
                   d->memory, d->seen[QUOTA_MEMORY]);
 }
@@ -227,19 +227,19 @@ static const struct {
     const char *usage;
     bool answers; /* by itself, as a request of our own does */
 } commands[] = {
-    {"check", do_check, "", false},
-    {"log", do_log, "[on|off|+<switch>|-<switch>]", false},
-    {"memreport", do_memreport, "[<file>]", false},
-    {"print", do_print, "<string>", false},
-    {"quota", do_quota, "[set <name> <val>|<domid>|max [-r]]", false},
-    {"quota-soft", do_quota_soft, "[set <name> <val>]", false},
-    {"quiesce", do_quiesce, "<domid>", true},
-    {"unquiesce", do_unquiesce, "<domid>", true},
-    {"get-domain-watches", do_get_domain_watches,
-     "<domid> <index> [*depth]", true},
+    {"check",              do_check,              "",                                    false},
+    {"log",                do_log,                "[on|off|+<switch>|-<switch>]",        false},
+    {"memreport",          do_memreport,          "[<file>]",                            false},
+    {"print",              do_print,              "<string>",                            false},
+    {"quota",              do_quota,              "[set <name> <val>|<domid>|max [-r]]", false},
+    {"quota-soft",         do_quota_soft,         "[set <name> <val>]",                  false},
+    {"quiesce",            do_quiesce,            "<domid>",                             true },
+    {"unquiesce",          do_unquiesce,          "<domid>",                             true },
+    {"get-domain-watches", do_get_domain_watches, "<domid> <index> [*depth]",
+     true                                                                                     },
     {"add-domain-watches", do_add_domain_watches,
-     "<domid> [*depth] <path> <token> [<depth>] ...", true},
-    {"help", do_help, "", false},
+     "<domid> [*depth] <path> <token> [<depth>] ...",                                    true },
+    {"help",               do_help,               "",                                    false},
 };
 
 static enum outcome do_help(struct control *k)
@@ -247,8 +247,7 @@ static enum outcome do_help(struct control *k)
     char *words[] = {(char *)"help"};
 
     for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++)
-        buffer_format(k->out, "%s\t%s\n", commands[i].name,
-                      commands[i].usage);
+        buffer_format(k->out, "%s\t%s\n", commands[i].name, commands[i].usage);
     /* The process adds its own; none is fine too. */
     if (k->r->store->host.control(k->r->store->host.context, k->r->c, 1, words,
                                   k->out) != STORE_OK)

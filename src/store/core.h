@@ -20,8 +20,6 @@
 
 enum special { SPECIAL_INTRODUCE, SPECIAL_RELEASE, SPECIAL_NR };
 
-struct journal;
-
 struct store {
     struct store_host host;
     struct store_options options;
@@ -45,7 +43,7 @@ struct store {
     uint32_t next_connection_id;
     struct list ready;
     struct list flush;
-    struct list clients; /* all, oldest first */
+    struct list clients;        /* all, oldest first */
     struct connection *current; /* whose request runs, or NULL */
     /* Events that 'current' causes are charged to it: see connection.h. */
     struct cause *cause;
@@ -56,6 +54,9 @@ struct store {
 
     int64_t next_expiry_ns; /* earliest time that an event may expire */
     struct list waiting;    /* QUIESCE requests that wait for the guest */
+
+    const struct store_recorder *recorder; /* borrowed; NULL: none */
+    bool replaying;
 
     struct store_figures figures;
     struct buffer scratch; /* for replies; capped by their length */

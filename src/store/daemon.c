@@ -15,10 +15,29 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 
 static int64_t now_ns(void *context)
 {
     return ((struct daemon *)context)->now_ns;
+}
+
+/* The state stream into a file that did not exist. */
+static bool daemon_save_state(struct daemon *d, const char *path,
+                              uint32_t version, struct error *err)
+{
+    struct store_dump_options options = {.version = version,
+                                         .listen_fd = d->listener.fd,
+                                         .evtchn_fd = hypervisor_fd(d),
+                                         .socket_fd = sockets_fd};
+    cleanup(buffer_release) struct buffer out = {0};
+    cleanup(io_release) struct io io = {.own_fd = -1};
+    cleanup_fd int fd = -1;
+
+    return store_dump(d->store, &options, &out, err) &&
+           file_open(path, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, err) &&
+           io_attach(&io, fd, true, -1, -1, err) &&
+           io_write_all(&io, out.bytes, out.length, err);
 }
 
 enum outcome daemon_control(void *context, struct connection *from,
@@ -30,8 +49,16 @@ enum outcome daemon_control(void *context, struct connection *from,
 
     (void)from;
     if (!strcmp(words[0], "help")) {
-        buffer_text(reply, "logfile\t<file>\n");
+        buffer_text(reply, "logfile\t<file>\nsave-state\t<file> [1|2]\n");
         return STORE_OK;
+    }
+    if (!strcmp(words[0], "save-state") && (nr_words == 2 || nr_words == 3)) {
+        uint32_t version = nr_words == 3 && !strcmp(words[2], "1") ? 1 : 2;
+
+        if (daemon_save_state(d, words[1], version, &err))
+            return STORE_OK;
+        log_error(&d->log, "%s", err.text);
+        return STORE_EIO;
     }
     if (!strcmp(words[0], "logfile") && nr_words == 2)
         return daemon_log_open(d, words[1], &err) ? STORE_OK : STORE_EIO;
@@ -82,8 +109,7 @@ static void raise_limits(void)
 /* The file stays open and locked for as long as the daemon lives. */
 static bool write_pid_file(const char *path, int *ret_fd, struct error *err)
 {
-    cleanup_fd int fd =
-        open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     char text[32];
     int length;
 

@@ -63,8 +63,7 @@ must_check bool sockets_listen(struct daemon *d, struct error *err);
 must_check bool sockets_take_listener(struct daemon *d, int fd,
                                       struct error *err);
 /* A client on 'fd', which is taken over. */
-struct connection *sockets_client(struct daemon *d, int fd,
-                                  struct error *err);
+struct connection *sockets_client(struct daemon *d, int fd, struct error *err);
 int sockets_fd(struct connection *c);
 
 /*

@@ -21,8 +21,7 @@ struct log_file {
 
 static void sink(void *context, enum log_level level, const char *text)
 {
-    static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING,
-                                     LOG_ERR};
+    static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR};
     struct log_file *to = context;
 
     if (to->file) {
@@ -53,8 +52,7 @@ bool daemon_log_open(struct daemon *d, const char *file, struct error *err)
         d->log_file = to;
         d->log.sink = sink;
         d->log.context = to;
-        d->log.level =
-            d->options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+        d->log.level = d->options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
         to->syslog = !d->options.no_fork;
         if (to->syslog)
             openlog("xenferry-xenstored", LOG_PID, LOG_DAEMON);
@@ -115,8 +113,7 @@ void notify_service_manager(const char *state)
         address.sun_path[0] = '\0';
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0)
-        (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-                      (struct sockaddr *)&address,
-                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-                                  length));
+        (void)!sendto(
+            fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
+            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
 }

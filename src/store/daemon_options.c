@@ -12,31 +12,31 @@
 enum { OPTION_JOURNAL = 256, OPTION_VERSION };
 
 static const struct option options[] = {
-    {"no-domain-init", no_argument, NULL, 'D'},
-    {"entry-nb", required_argument, NULL, 'E'},
-    {"pid-file", required_argument, NULL, 'F'},
-    {"event", required_argument, NULL, 'e'},
-    {"master-domid", required_argument, NULL, 'm'},
-    {"priv-domid", required_argument, NULL, 'p'},
-    {"help", no_argument, NULL, 'H'},
-    {"no-fork", no_argument, NULL, 'N'},
-    {"output-pid", no_argument, NULL, 'P'},
-    {"entry-size", required_argument, NULL, 'S'},
-    {"trace-file", required_argument, NULL, 'T'},
-    {"transaction", required_argument, NULL, 't'},
-    {"perm-nb", required_argument, NULL, 'A'},
-    {"path-max", required_argument, NULL, 'M'},
-    {"quota", required_argument, NULL, 'Q'},
-    {"quota-soft", required_argument, NULL, 'q'},
-    {"timeout", required_argument, NULL, 'w'},
-    {"no-recovery", no_argument, NULL, 'R'},
-    {"internal-db", optional_argument, NULL, 'I'},
-    {"keep-orphans", no_argument, NULL, 'K'},
-    {"verbose", no_argument, NULL, 'V'},
-    {"watch-nb", required_argument, NULL, 'W'},
-    {"journal", no_argument, NULL, OPTION_JOURNAL},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
+    {"no-domain-init", no_argument,       NULL, 'D'           },
+    {"entry-nb",       required_argument, NULL, 'E'           },
+    {"pid-file",       required_argument, NULL, 'F'           },
+    {"event",          required_argument, NULL, 'e'           },
+    {"master-domid",   required_argument, NULL, 'm'           },
+    {"priv-domid",     required_argument, NULL, 'p'           },
+    {"help",           no_argument,       NULL, 'H'           },
+    {"no-fork",        no_argument,       NULL, 'N'           },
+    {"output-pid",     no_argument,       NULL, 'P'           },
+    {"entry-size",     required_argument, NULL, 'S'           },
+    {"trace-file",     required_argument, NULL, 'T'           },
+    {"transaction",    required_argument, NULL, 't'           },
+    {"perm-nb",        required_argument, NULL, 'A'           },
+    {"path-max",       required_argument, NULL, 'M'           },
+    {"quota",          required_argument, NULL, 'Q'           },
+    {"quota-soft",     required_argument, NULL, 'q'           },
+    {"timeout",        required_argument, NULL, 'w'           },
+    {"no-recovery",    no_argument,       NULL, 'R'           },
+    {"internal-db",    optional_argument, NULL, 'I'           },
+    {"keep-orphans",   no_argument,       NULL, 'K'           },
+    {"verbose",        no_argument,       NULL, 'V'           },
+    {"watch-nb",       required_argument, NULL, 'W'           },
+    {"journal",        no_argument,       NULL, OPTION_JOURNAL},
+    {"version",        no_argument,       NULL, OPTION_VERSION},
+    {NULL,             0,                 NULL, 0             },
 };
 
 static const char help[] =
@@ -123,8 +123,9 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
     uint32_t *hard = o.store.quotas.hard;
     int c;
 
-    while ((c = getopt_long(argc, argv, "A:DE:F:HI::KM:NPQ:RS:T:VW:e:m:p:q:t:w:",
-                            options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv,
+                            "A:DE:F:HI::KM:NPQ:RS:T:VW:e:m:p:q:t:w:", options,
+                            NULL)) != -1) {
         switch (c) {
         case 'A':
             hard[QUOTA_NODE_PERMISSIONS] = number("--perm-nb", optarg);
@@ -169,12 +170,10 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
             hard[QUOTA_WATCHES] = number("--watch-nb", optarg);
             break;
         case 'm':
-            o.store.master_domid =
-                (uint16_t)number("--master-domid", optarg);
+            o.store.master_domid = (uint16_t)number("--master-domid", optarg);
             break;
         case 'p':
-            o.store.privileged_domid =
-                (uint16_t)number("--priv-domid", optarg);
+            o.store.privileged_domid = (uint16_t)number("--priv-domid", optarg);
             break;
         case 'q':
             set_quota(&o.store.quotas, "--quota-soft", optarg, true);
@@ -187,8 +186,7 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
 
             if (strcmp(optarg, "watch-event") != 0)
                 mistake("--timeout", optarg);
-            o.store.event_timeout_ns =
-                number("--timeout", value) * NS_PER_S;
+            o.store.event_timeout_ns = number("--timeout", value) * NS_PER_S;
             break;
         }
         case OPTION_JOURNAL:

@@ -30,8 +30,7 @@ struct client {
     bool wants_out;
 };
 
-static enum transport_result client_receive(struct connection *c,
-                                            size_t wanted)
+static enum transport_result client_receive(struct connection *c, size_t wanted)
 {
     struct client *client = connection_context(c);
     size_t room = wanted > READ_AT_ONCE ? wanted : READ_AT_ONCE;
@@ -76,8 +75,8 @@ static enum transport_result client_send(struct connection *c)
         ssize_t sent;
 
         message.msg_iovlen = (size_t)connection_output(c, iov, IOV_AT_ONCE);
-        sent = sendmsg(client->watcher.fd, &message,
-                       MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent =
+            sendmsg(client->watcher.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -154,8 +153,7 @@ int sockets_fd(struct connection *c)
     return client ? client->watcher.fd : -1;
 }
 
-static void listener_ready(struct daemon *d, struct watcher *w,
-                           uint32_t events)
+static void listener_ready(struct daemon *d, struct watcher *w, uint32_t events)
 {
     struct error err = {0};
     int fd;
@@ -185,8 +183,8 @@ bool sockets_listen(struct daemon *d, struct error *err)
     mkdir(d->options.run_dir, 0755);
     if (asprintf(&d->socket_path, "%s%s",
                  d->options.socket_path ? "" : d->options.run_dir,
-                 d->options.socket_path ? d->options.socket_path
-                                        : "/socket") < 0) {
+                 d->options.socket_path ? d->options.socket_path : "/socket") <
+        0) {
         d->socket_path = NULL;
         return error_set(err, ERR_NO_MEMORY, "socket path");
     }
@@ -204,8 +202,7 @@ bool sockets_listen(struct daemon *d, struct error *err)
     result = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
     if (result < 0 || listen(fd, 128) < 0)
-        return error_set_errno(err, ERR_IO, errno, "socket %s",
-                               d->socket_path);
+        return error_set_errno(err, ERR_IO, errno, "socket %s", d->socket_path);
     if (!sockets_take_listener(d, fd, err))
         return false;
     take_fd(&fd);

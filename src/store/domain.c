@@ -86,8 +86,7 @@ void domain_saw(struct store *store, struct domain *d, enum quota quota,
 static void domain_memory_changed(struct store *store, struct domain *d)
 {
     bool over = quota_exceeded(&d->quotas, QUOTA_MEMORY, d->memory);
-    bool over_soft =
-        d->quotas.soft_memory && d->memory > d->quotas.soft_memory;
+    bool over_soft = d->quotas.soft_memory && d->memory > d->quotas.soft_memory;
 
     if (over != d->over_memory) {
         d->over_memory = over;
@@ -250,8 +249,8 @@ enum outcome store_introduce(struct store *store, uint16_t domid, uint64_t gfn,
         return domid < DOMID_RESERVED_FIRST ? STORE_ENOMEM : STORE_EINVAL;
     if (d->introduced) {
         /* Known already: only the event channel may be another one. */
-        if (!store->host.ring_rebind(store->host.context, domid, port,
-                                     &d->link, &err)) {
+        if (!store->host.ring_rebind(store->host.context, domid, port, &d->link,
+                                     &err)) {
             log_warning(store->host.log, "INTRODUCE of domain %u: %s", domid,
                         err.text);
             return STORE_EINVAL;
@@ -318,6 +317,8 @@ enum outcome store_release(struct store *store, uint16_t domid)
 
 void store_domains_changed(struct store *store)
 {
+    if (store->recorder)
+        store->recorder->domains_changed(store->recorder->context);
     for (uint32_t i = 0; i < DOMID_RESERVED_FIRST; i++) {
         struct domain *d = store->domains[i];
         bool was_introduced;

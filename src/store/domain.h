@@ -23,7 +23,8 @@
 struct carry {
     uint32_t req_cons, rsp_prod; /* where the page stood */
     size_t in_len, out_len;
-    uint8_t bytes[]; /* in_len of input, out_len of output */
+    size_t out_partial; /* of the output: rest of a half-sent message */
+    uint8_t bytes[];    /* in_len of input, out_len of output */
 };
 
 struct domain {
@@ -40,7 +41,7 @@ struct domain {
     struct ring_link link;
     /* Ours: the page's copies are only written. */
     uint32_t ring_req_cons, ring_rsp_prod;
-    bool ring_notify; /* the guest has not been told yet */
+    bool ring_notify;              /* the guest has not been told yet */
     struct connection *connection; /* while introduced */
     struct carry *carry;           /* owned */
 

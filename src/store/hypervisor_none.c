@@ -56,6 +56,12 @@ static bool ring_rebind(void *context, uint16_t domid, uint32_t port,
     return ring_open(context, domid, 0, port, link, err);
 }
 
+static bool ring_resume(void *context, uint16_t domid, uint32_t local_port,
+                        struct ring_link *ret, struct error *err)
+{
+    return ring_open(context, domid, 0, local_port, ret, err);
+}
+
 static void ring_notify(void *context, const struct ring_link *link)
 {
     (void)context;
@@ -69,4 +75,5 @@ void hypervisor_hooks(struct store_host *host)
     host->ring_close = ring_close;
     host->ring_rebind = ring_rebind;
     host->ring_notify = ring_notify;
+    host->ring_resume = ring_resume;
 }

@@ -137,6 +137,14 @@ static void unbind_port(struct hypervisor *h, const struct ring_link *link)
     xenevtchn_unbind(h->evtchn, link->port);
 }
 
+static struct ring_page *map_page(struct hypervisor *h, uint16_t domid)
+{
+    if (domid == 0 && h->dom0_page)
+        return h->dom0_page;
+    return xengnttab_map_grant_ref(h->gnttab, domid, GNTTAB_RESERVED_XENSTORE,
+                                   PROT_READ | PROT_WRITE);
+}
+
 static bool ring_open(void *context, uint16_t domid, uint64_t gfn,
                       uint32_t port, struct ring_link *ret, struct error *err)
 {
@@ -149,12 +157,7 @@ static bool ring_open(void *context, uint16_t domid, uint64_t gfn,
     if (!h)
         return error_set(err, ERR_HOST, "domain %u: there is no hypervisor",
                          domid);
-    if (domid == 0 && h->dom0_page)
-        link.page = h->dom0_page;
-    else
-        link.page = xengnttab_map_grant_ref(h->gnttab, domid,
-                                            GNTTAB_RESERVED_XENSTORE,
-                                            PROT_READ | PROT_WRITE);
+    link.page = map_page(h, domid);
     if (!link.page)
         return error_set_errno(err, ERR_HOST, errno,
                                "domain %u: the store's page", domid);
@@ -196,6 +199,28 @@ static bool ring_rebind(void *context, uint16_t domid, uint32_t port,
     return true;
 }
 
+static bool ring_resume(void *context, uint16_t domid, uint32_t local_port,
+                        struct ring_link *ret, struct error *err)
+{
+    struct daemon *d = context;
+    struct hypervisor *h = d->hypervisor;
+    struct ring_link link = {.port = local_port};
+
+    if (!h)
+        return error_set(err, ERR_HOST, "domain %u: there is no hypervisor",
+                         domid);
+    if (local_port >= PORTS_MAX)
+        return error_set(err, ERR_HOST, "domain %u: local port %u, at most %u",
+                         domid, local_port, PORTS_MAX - 1);
+    link.page = map_page(h, domid);
+    if (!link.page)
+        return error_set_errno(err, ERR_HOST, errno,
+                               "domain %u: the store's page", domid);
+    h->domid_of_port[local_port] = domid;
+    *ret = link;
+    return true;
+}
+
 static void ring_notify(void *context, const struct ring_link *link)
 {
     struct daemon *d = context;
@@ -210,6 +235,7 @@ void hypervisor_hooks(struct store_host *host)
     host->ring_close = ring_close;
     host->ring_rebind = ring_rebind;
     host->ring_notify = ring_notify;
+    host->ring_resume = ring_resume;
 }
 
 int hypervisor_fd(const struct daemon *d)

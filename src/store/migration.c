@@ -70,8 +70,7 @@ enum outcome request_quiesce(struct request *r)
 
 void migration_tick(struct store *store)
 {
-    list_for_each_safe(it, after, &store->waiting)
-    {
+    list_for_each_safe (it, after, &store->waiting) {
         struct connection *c = list_object(it, struct connection, waiting);
         struct domain *d = domain_find(store, c->waiting_for);
         const char *answer = NULL;
@@ -133,8 +132,7 @@ enum outcome request_get_domain_watches(struct request *r)
     buffer_reset(out);
     buffer_format(out, "%" PRIu64, d->connection->watches_changed);
     buffer_u8(out, 0);
-    list_for_each(it, &d->connection->watches)
-    {
+    list_for_each (it, &d->connection->watches) {
         struct watch *w = list_object(it, struct watch, on_connection);
         char depth[16] = "";
         size_t length = w->path_len + w->token_len + 2u;
@@ -221,8 +219,7 @@ enum outcome request_add_domain_watches(struct request *r)
         if (!w)
             outcome = STORE_ENOMEM;
     }
-    list_for_each_safe(it, after, &d->connection->watches)
-    {
+    list_for_each_safe (it, after, &d->connection->watches) {
         w = list_object(it, struct watch, on_connection);
         if (w->sequence <= before)
             continue;

@@ -42,13 +42,13 @@ struct node {
 };
 
 struct child_table {
-    uint32_t nr;       /* children */
-    uint32_t used;     /* order[] in use, holes included */
-    uint32_t first;    /* holes only below this place */
-    uint32_t capacity; /* of order[] */
-    uint32_t mask;     /* index[] has mask + 1 places; 0: no index */
-    uint32_t list_len; /* octets of the listing, NULs included */
-    uint32_t *index;   /* owned; place + 1, or 0 */
+    uint32_t nr;         /* children */
+    uint32_t used;       /* order[] in use, holes included */
+    uint32_t first;      /* holes only below this place */
+    uint32_t capacity;   /* of order[] */
+    uint32_t mask;       /* index[] has mask + 1 places; 0: no index */
+    uint32_t list_len;   /* octets of the listing, NULs included */
+    uint32_t *index;     /* owned; place + 1, or 0 */
     struct node **order; /* owned */
 };
 

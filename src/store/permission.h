@@ -70,8 +70,7 @@ struct subject {
 };
 
 /* Everything that 'who' may do with a node that carries 'perms'. */
-unsigned int perms_rights(const struct perms *perms,
-                          const struct subject *who);
+unsigned int perms_rights(const struct perms *perms, const struct subject *who);
 
 /* Take the domain's entries (but not its ownership) out of every list. */
 void perms_forget_domain(struct perms_table *table, uint16_t domid);

@@ -9,24 +9,22 @@ static const struct {
     const char *text;
     uint32_t value;
 } quotas[QUOTA_NR] = {
-    [QUOTA_NODES] = {"nodes", "nodes", "Nodes per domain", 1000},
-    [QUOTA_WATCHES] = {"watches", "watches", "Watches per domain", 128},
-    [QUOTA_OUTSTANDING] = {"outstanding", "outstanding",
-                           "Outstanding requests per domain", 20},
-    [QUOTA_MEMORY] = {"memory", "memory",
-                      "Total Xenstore memory per domain (error level)",
-                      2621440},
-    [QUOTA_TRANSACTIONS] = {"transactions", "transactions",
-                            "Transactions per domain", 10},
+    [QUOTA_NODES] = {"nodes",             "nodes",             "Nodes per domain",           1000   },
+    [QUOTA_WATCHES] = {"watches",           "watches",           "Watches per domain",         128    },
+    [QUOTA_OUTSTANDING] = {"outstanding",       "outstanding",
+                     "Outstanding requests per domain",                                      20     },
+    [QUOTA_MEMORY] = {"memory",            "memory",
+                     "Total Xenstore memory per domain (error level)",                       2621440},
+    [QUOTA_TRANSACTIONS] = {"transactions",      "transactions",
+                     "Transactions per domain",                                              10     },
     [QUOTA_TRANSACTION_NODES] =
         {"transaction-nodes", "transaction-nodes",
-         "Max. number of accessed nodes per transaction", 1024},
-    [QUOTA_NODE_PERMISSIONS] = {"node-permissions", "permissions",
-                                "Max. number of permissions per node", 5},
-    [QUOTA_PATH_MAX] = {"path-max", "path-max", "Max. length of a node path",
-                        2048},
-    [QUOTA_NODE_SIZE] = {"node-size", "node-size", "Max. size of a node",
-                         2048},
+                     "Max. number of accessed nodes per transaction",                        1024   },
+    [QUOTA_NODE_PERMISSIONS] = {"node-permissions",  "permissions",
+                     "Max. number of permissions per node",                                  5      },
+    [QUOTA_PATH_MAX] = {"path-max",          "path-max",          "Max. length of a node path",
+                     2048                                                                           },
+    [QUOTA_NODE_SIZE] = {"node-size",         "node-size",         "Max. size of a node",        2048   },
 };
 
 const char *quota_name(enum quota quota)

@@ -22,8 +22,8 @@ const char *quota_text(enum quota quota);
 const char *quota_control_name(enum quota quota);
 
 /* Whether 'value' of it is more than the limit allows. */
-static inline bool quota_exceeded(const struct quota_set *set,
-                                  enum quota quota, uint64_t value)
+static inline bool quota_exceeded(const struct quota_set *set, enum quota quota,
+                                  uint64_t value)
 {
     return set->hard[quota] && value > set->hard[quota];
 }

@@ -148,8 +148,7 @@ static enum outcome find_nearest(const struct request *r, struct found *f)
  * and the client may know.  STORE_EACCES otherwise.
  */
 static enum outcome find(const struct request *r, const char *given,
-                         bool special_too, unsigned int rights,
-                         struct found *f)
+                         bool special_too, unsigned int rights, struct found *f)
 {
     const struct subject *who = &r->c->subject;
     enum outcome outcome;
@@ -270,7 +269,7 @@ static enum outcome do_directory_part(struct request *r)
             return outcome;
         }
         generation = f.entry->stamp[STAMP_CHILDREN];
-        list_for_each(it, &f.entry->changed)
+        list_for_each (it, &f.entry->changed)
             generation++;
     } else {
         list_children(f.node, &names);
@@ -486,8 +485,7 @@ static enum outcome do_rm(struct request *r)
 static bool entry_is_live(const struct request *r, const struct perm_entry *e)
 {
     if (e->domid == DOMID_ANY_WIRE)
-        return !r->c->domain ||
-               (r->c->domain->features & FEATURE_DOMID_ANY);
+        return !r->c->domain || (r->c->domain->features & FEATURE_DOMID_ANY);
     return domid_exists(r->store, e->domid);
 }
 
@@ -551,9 +549,9 @@ static enum outcome do_watch(struct request *r)
 
     if (nr < 2 || nr > 3)
         return STORE_EINVAL;
-    if (nr == 3 && (!number_parse(words[2], &depth) || depth > INT16_MAX ||
-                    (r->c->domain &&
-                     !(r->c->domain->features & FEATURE_WATCH_DEPTH))))
+    if (nr == 3 &&
+        (!number_parse(words[2], &depth) || depth > INT16_MAX ||
+         (r->c->domain && !(r->c->domain->features & FEATURE_WATCH_DEPTH))))
         return STORE_EINVAL;
     outcome = path_canonical(r->c, words[0], true, path);
     if (outcome != STORE_OK)
@@ -604,8 +602,7 @@ static enum outcome do_reset_watches(struct request *r)
 void store_unshield(struct store *store)
 {
     store->shielded = NULL;
-    list_for_each(it, &store->clients)
-    {
+    list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
         if (c->held)
@@ -874,30 +871,30 @@ static const struct {
     enum outcome (*run)(struct request *r);
     unsigned int flags;
 } operations[OP_NR] = {
-    [OP_CONTROL] = {request_control, PRIVILEGED},
-    [OP_DIRECTORY] = {do_directory, 0},
-    [OP_READ] = {do_read, 0},
-    [OP_GET_PERMS] = {do_get_perms, 0},
-    [OP_WATCH] = {do_watch, NO_TX},
-    [OP_UNWATCH] = {do_unwatch, NO_TX},
-    [OP_TRANSACTION_START] = {do_transaction_start, 0},
-    [OP_TRANSACTION_END] = {do_transaction_end, CHANGES},
-    [OP_INTRODUCE] = {do_introduce, PRIVILEGED},
-    [OP_RELEASE] = {do_release, PRIVILEGED},
-    [OP_GET_DOMAIN_PATH] = {do_get_domain_path, 0},
-    [OP_WRITE] = {do_write, CHANGES},
-    [OP_MKDIR] = {do_mkdir, CHANGES},
-    [OP_RM] = {do_rm, CHANGES},
-    [OP_SET_PERMS] = {do_set_perms, CHANGES},
+    [OP_CONTROL] = {request_control,         PRIVILEGED},
+    [OP_DIRECTORY] = {do_directory,            0         },
+    [OP_READ] = {do_read,                 0         },
+    [OP_GET_PERMS] = {do_get_perms,            0         },
+    [OP_WATCH] = {do_watch,                NO_TX     },
+    [OP_UNWATCH] = {do_unwatch,              NO_TX     },
+    [OP_TRANSACTION_START] = {do_transaction_start,    0         },
+    [OP_TRANSACTION_END] = {do_transaction_end,      CHANGES   },
+    [OP_INTRODUCE] = {do_introduce,            PRIVILEGED},
+    [OP_RELEASE] = {do_release,              PRIVILEGED},
+    [OP_GET_DOMAIN_PATH] = {do_get_domain_path,      0         },
+    [OP_WRITE] = {do_write,                CHANGES   },
+    [OP_MKDIR] = {do_mkdir,                CHANGES   },
+    [OP_RM] = {do_rm,                   CHANGES   },
+    [OP_SET_PERMS] = {do_set_perms,            CHANGES   },
     [OP_IS_DOMAIN_INTRODUCED] = {do_is_domain_introduced, PRIVILEGED},
-    [OP_RESUME] = {do_resume, PRIVILEGED},
-    [OP_SET_TARGET] = {do_set_target, PRIVILEGED},
-    [OP_RESET_WATCHES] = {do_reset_watches, NO_TX},
-    [OP_DIRECTORY_PART] = {do_directory_part, 0},
-    [OP_GET_FEATURE] = {do_get_feature, NO_TX},
-    [OP_SET_FEATURE] = {do_set_feature, PRIVILEGED},
-    [OP_GET_QUOTA] = {do_get_quota, PRIVILEGED},
-    [OP_SET_QUOTA] = {do_set_quota, PRIVILEGED},
+    [OP_RESUME] = {do_resume,               PRIVILEGED},
+    [OP_SET_TARGET] = {do_set_target,           PRIVILEGED},
+    [OP_RESET_WATCHES] = {do_reset_watches,        NO_TX     },
+    [OP_DIRECTORY_PART] = {do_directory_part,       0         },
+    [OP_GET_FEATURE] = {do_get_feature,          NO_TX     },
+    [OP_SET_FEATURE] = {do_set_feature,          PRIVILEGED},
+    [OP_GET_QUOTA] = {do_get_quota,            PRIVILEGED},
+    [OP_SET_QUOTA] = {do_set_quota,            PRIVILEGED},
 };
 
 static enum outcome (*const extra_operations[])(struct request *r) = {
@@ -943,8 +940,8 @@ static void trace(const struct request *r, const char *what)
     size_t length = size_min(r->len, sizeof(text) - 1);
 
     for (size_t i = 0; i < length; i++)
-        text[i] = r->payload[i] >= ' ' && r->payload[i] < 127 ? r->payload[i]
-                                                              : ' ';
+        text[i] =
+            r->payload[i] >= ' ' && r->payload[i] < 127 ? r->payload[i] : ' ';
     text[length] = '\0';
     log_info(r->store->host.log, "%s c%u d%u tx%u %s(%s)", what, r->c->id,
              r->c->subject.domid, r->hdr->tx_id, name ? name : "?", text);

@@ -30,8 +30,7 @@ void request_run(struct connection *c, const struct wire_header *hdr,
 /* Whether requests of this type can spoil somebody's transaction. */
 bool request_is_change(uint32_t type);
 
-void request_reply(const struct request *r, const void *payload,
-                   size_t length);
+void request_reply(const struct request *r, const void *payload, size_t length);
 void request_reply_text(const struct request *r, const char *text);
 
 /*

@@ -57,17 +57,26 @@ static void copy_to_ring(uint8_t *ring, uint32_t at, const uint8_t *from,
     memcpy(ring, from + first, length - first);
 }
 
-/* The guest wants to begin anew: nothing of before is answered. */
-static void ring_reconnect(struct connection *c, struct ring_page *page)
+void ring_restart(struct connection *c)
 {
     connection_reset(c);
     c->watches_changed = ++c->store->generation;
+    c->domain->ring_req_cons = 0;
+    c->domain->ring_rsp_prod = 0;
+}
+
+/* The guest wants to begin anew: nothing of before is answered. */
+static void ring_reconnect(struct connection *c, struct ring_page *page)
+{
+    const struct store_recorder *recorder = c->store->recorder;
+
+    if (recorder)
+        recorder->reconnected(recorder->context, c);
+    ring_restart(c);
     page_store(&page->req_cons, 0);
     page_store(&page->req_prod, 0);
     page_store(&page->rsp_cons, 0);
     page_store(&page->rsp_prod, 0);
-    c->domain->ring_req_cons = 0;
-    c->domain->ring_rsp_prod = 0;
     page_store(&page->connection, RING_CONNECTED);
     notify(c);
 }
@@ -125,6 +134,8 @@ static enum transport_result ring_receive(struct connection *c, size_t wanted)
             return TRANSPORT_WAIT;
         copy_from_ring(to, page->req, d->ring_req_cons, length);
     }
+    if (c->store->recorder)
+        c->store->recorder->input(c->store->recorder->context, c, to, length);
     connection_received(c, length);
     d->ring_req_cons += length;
     barrier();
@@ -164,6 +175,8 @@ static enum transport_result ring_send(struct connection *c)
         page_store(&page->rsp_prod, d->ring_rsp_prod);
         barrier();
         d->ring_notify = true;
+        if (c->store->recorder)
+            c->store->recorder->sent(c->store->recorder->context, c, length);
         connection_sent(c, length);
     }
     if (d->ring_notify)
@@ -205,10 +218,34 @@ void ring_attach(struct connection *c)
             memcpy(to, carry->bytes, carry->in_len);
             connection_received(c, carry->in_len);
         }
-        connection_requeue(c, carry->bytes + carry->in_len, carry->out_len);
+        connection_requeue(c, carry->bytes + carry->in_len, carry->out_len,
+                           carry->out_partial);
     }
     free(carry);
     connection_want_flush(c);
+}
+
+void ring_recover(struct connection *c)
+{
+    struct domain *d = c->domain;
+    struct ring_page *page = d->link.page;
+    uint32_t ahead = page_load(&page->rsp_prod) - d->ring_rsp_prod;
+
+    page_store(&page->server_features, d->features);
+    page_store(&page->req_cons, d->ring_req_cons);
+    /*
+     * Octets that were published but not recorded as sent.  The guest may
+     * write anything here; more than was queued is not believed.
+     */
+    if (ahead <= RING_SIZE && ahead <= c->output_len) {
+        d->ring_rsp_prod += ahead;
+        connection_sent(c, ahead);
+    } else {
+        page_store(&page->rsp_prod, d->ring_rsp_prod);
+    }
+    d->ring_notify = true;
+    connection_want_flush(c);
+    connection_wake(c);
 }
 
 struct carry *ring_carry(struct connection *c)
@@ -226,17 +263,19 @@ struct carry *ring_carry(struct connection *c)
     carry->req_cons = d->ring_req_cons;
     carry->rsp_prod = d->ring_rsp_prod;
     carry->in_len = in_len;
+    carry->out_partial = 0;
     memcpy(carry->bytes, c->in + c->in_at, in_len);
     to = carry->bytes + in_len;
     /* Replies, and what is left of a half-sent event; whole events are gone
      * with their watches. */
-    list_for_each(it, &c->output)
-    {
+    list_for_each (it, &c->output) {
         struct message *m = list_object(it, struct message, link);
         size_t skip = it == c->output.next ? c->output_sent : 0;
 
         if (m->kind != MESSAGE_REPLY && !skip)
             continue;
+        if (skip || m->partial)
+            carry->out_partial = m->length - skip;
         memcpy(to, m->bytes + skip, m->length - skip);
         to += m->length - skip;
     }

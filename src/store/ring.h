@@ -25,6 +25,13 @@ struct carry;
 void ring_attach(struct connection *c);
 /* What was taken off the ring but not answered, or NULL if nothing was. */
 struct carry *ring_carry(struct connection *c);
+/* As after a reconnect that the guest asked for. */
+void ring_restart(struct connection *c);
+/*
+ * A ring that an earlier process served, whose journal says how far it was:
+ * make the page agree.
+ */
+void ring_recover(struct connection *c);
 /* Tell the guest why it is no longer served. */
 void ring_report(struct connection *c, uint32_t error);
 

@@ -8,6 +8,7 @@
 #include "store/connection.h"
 #include "store/domain.h"
 #include "store/request.h"
+#include "store/ring.h"
 #include "store/tree.h"
 
 struct store_options store_options_default(void)
@@ -23,8 +24,8 @@ int64_t store_now(const struct store *store)
     return store->host.now_ns(store->host.context);
 }
 
-void store_log_refusal(struct store *store, struct domain *d,
-                       enum quota quota, uint64_t value)
+void store_log_refusal(struct store *store, struct domain *d, enum quota quota,
+                       uint64_t value)
 {
     struct quota_refusals *said;
     int64_t now = store_now(store);
@@ -119,8 +120,7 @@ bool store_turn(struct store *store)
         list_append(&turn, &c->ready);
     }
     while (!list_is_empty(&turn)) {
-        struct connection *c =
-            list_object(turn.next, struct connection, ready);
+        struct connection *c = list_object(turn.next, struct connection, ready);
 
         list_remove(&c->ready);
         if (c->closing)
@@ -147,14 +147,47 @@ bool store_turn(struct store *store)
     return !list_is_empty(&store->ready) || !list_is_empty(&store->flush);
 }
 
+void store_record(struct store *store, const struct store_recorder *recorder)
+{
+    store->recorder = recorder;
+}
+
+void store_replay_begin(struct store *store)
+{
+    store->replaying = true;
+}
+
+bool store_replay_end(struct store *store, struct error *err)
+{
+    store->replaying = false;
+    for (uint32_t i = 0; i < DOMID_RESERVED_FIRST; i++) {
+        struct domain *d = store->domains[i];
+
+        if (!d || !d->connection)
+            continue;
+        if (!store->host.ring_resume(store->host.context, d->domid,
+                                     d->link.port, &d->link, err)) {
+            /* It died meanwhile: found when all domains are looked at. */
+            log_warning(store->host.log, "domain %u: %s", d->domid, err->text);
+            *err = (struct error){0};
+            d->connection->broken = true;
+            continue;
+        }
+        if (!d->connection->broken)
+            ring_recover(d->connection);
+    }
+    list_for_each (it, &store->clients)
+        connection_wake(list_object(it, struct connection, all));
+    return true;
+}
+
 int64_t store_deadline(const struct store *store)
 {
     int64_t due = store->next_expiry_ns;
 
     if (store->shielded && store->shield_until_ns < due)
         due = store->shield_until_ns;
-    list_for_each(it, &store->waiting)
-    {
+    list_for_each (it, &store->waiting) {
         struct connection *c = list_object(it, struct connection, waiting);
 
         if (c->waiting_until_ns < due)
@@ -168,21 +201,21 @@ void store_tick(struct store *store)
     int64_t now = store_now(store);
     int64_t timeout = store->options.event_timeout_ns;
 
+    if (store->recorder)
+        store->recorder->tick(store->recorder->context);
     if (store->shielded && now >= store->shield_until_ns)
         store_unshield(store);
     migration_tick(store);
     if (now < store->next_expiry_ns)
         return;
     store->next_expiry_ns = DEADLINE_NONE;
-    list_for_each(it, &store->clients)
-    {
+    list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
         if (!c->domain || !domain_is_guest(store, c->domain))
             continue;
         connection_expire(c, now - timeout);
-        list_for_each(mit, &c->output)
-        {
+        list_for_each (mit, &c->output) {
             struct message *m = list_object(mit, struct message, link);
 
             if (m->kind == MESSAGE_EVENT &&
@@ -219,8 +252,7 @@ void store_check(struct store *store, struct buffer *report)
         uint16_t owner = perms_owner(n->perms);
 
         if (owner >= DOMID_RESERVED_FIRST || !domain_find(store, owner)) {
-            buffer_format(report, "%s: owner %u has no account\n", path,
-                          owner);
+            buffer_format(report, "%s: owner %u has no account\n", path, owner);
             continue;
         }
         if (list_is_empty(&n->owned))
@@ -229,8 +261,7 @@ void store_check(struct store *store, struct buffer *report)
         nodes += n != store->root;
     }
     if (nodes != store->nr_nodes)
-        buffer_format(report, "nodes: %" PRIu64 " found, %" PRIu64
-                              " counted\n",
+        buffer_format(report, "nodes: %" PRIu64 " found, %" PRIu64 " counted\n",
                       nodes, store->nr_nodes);
     for (uint32_t i = 0; i < DOMID_RESERVED_FIRST; i++)
         if (store->domains[i] && store->domains[i]->nr_nodes != owned[i])

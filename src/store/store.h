@@ -58,6 +58,12 @@ struct store_host {
     bool (*ring_rebind)(void *context, uint16_t domid, uint32_t port,
                         struct ring_link *link, struct error *err);
     void (*ring_notify)(void *context, const struct ring_link *link);
+    /*
+     * As ring_open(), for a ring that an earlier process served: 'local_port'
+     * is still bound.
+     */
+    bool (*ring_resume)(void *context, uint16_t domid, uint32_t local_port,
+                        struct ring_link *ret, struct error *err);
 
     /* Monotonic; the same value throughout a turn will do. */
     int64_t (*now_ns)(void *context);
@@ -102,9 +108,9 @@ uint32_t *quota_by_name(struct quota_set *set, const char *name);
 
 struct store_options {
     struct quota_set quotas;
-    int64_t event_timeout_ns; /* a guest's unread events; 0: never */
+    int64_t event_timeout_ns;  /* a guest's unread events; 0: never */
     uint16_t privileged_domid; /* another one than 0 */
-    uint16_t master_domid;     /* whom sockets speak for; owns the first nodes */
+    uint16_t master_domid; /* whom sockets speak for; owns the first nodes */
     bool keep_orphans;
 };
 
@@ -192,27 +198,76 @@ struct store_dump_options {
     uint32_t version; /* 1 or 2 */
     int listen_fd;    /* for GLOBAL_DATA; -1: none */
     int evtchn_fd;
-    /* The descriptor behind a socket's connection, or -1. */
+    /* The descriptor behind a socket's connection, or -1; may be NULL. */
     int (*socket_fd)(struct connection *c);
+    /* Also what only another store like this one can use: see state.h. */
+    bool complete;
 };
 
+/* Appends to 'out', whose byte order becomes the stream's. */
 must_check bool store_dump(struct store *store,
                            const struct store_dump_options *options,
                            struct buffer *out, struct error *err);
 
-/* Give a dumped connection its transport; false refuses the whole load. */
 struct store_load_hooks {
-    /* 'fd' as it is in the stream. */
-    struct connection *(*socket)(void *context, struct store *store, int fd,
-                                 struct error *err);
-    void (*global)(void *context, int listen_fd, int evtchn_fd);
+    /*
+     * Give a socket's connection its transport; 'fd' is the stream's.  NULL
+     * with '*err' refuses the load; NULL without drops this connection.
+     */
+    struct connection *(*socket)(void *context, struct store *store,
+                                 uint32_t id, int fd, struct error *err);
     void *context;
 };
 
-/* Into a store that was just opened. */
+/*
+ * Into a store that was just opened; on failure it is in no usable state.
+ * Rings are opened through the host's ring_open().
+ */
 must_check bool store_load(struct store *store, const void *bytes,
                            size_t length, const struct store_load_hooks *hooks,
                            struct error *err);
+
+/* --- a record of everything that changes the store, for a journal --- */
+
+struct store_recorder {
+    /* Before the request runs; the octets were taken off the input. */
+    void (*request)(void *context, struct connection *c,
+                    const struct wire_header *hdr, const void *payload);
+    /* Octets that are about to be taken off a ring. */
+    void (*input)(void *context, struct connection *c, const void *octets,
+                  size_t length);
+    /* After octets went out. */
+    void (*sent)(void *context, struct connection *c, size_t length);
+    /* A socket's connection came; any goes. */
+    void (*opened)(void *context, struct connection *c);
+    void (*closed)(void *context, struct connection *c);
+    /* A guest asked for a reconnect, or broke its ring. */
+    void (*reconnected)(void *context, struct connection *c);
+    void (*broken)(void *context, struct connection *c, uint32_t error);
+    void (*tick)(void *context);
+    void (*domains_changed)(void *context);
+    void *context;
+};
+
+/* NULL stops recording. */
+void store_record(struct store *store, const struct store_recorder *recorder);
+
+/*
+ * Do again what was recorded: the same effects and output, nothing is sent.
+ * 'skip' answers EIO instead of running the request.
+ */
+void connection_replay_input(struct connection *c, const void *octets,
+                             size_t length);
+void connection_replay_request(struct connection *c,
+                               const struct wire_header *hdr, void *payload,
+                               bool skip);
+void connection_replay_close(struct connection *c);
+void connection_replay_reconnect(struct connection *c);
+void connection_replay_break(struct connection *c, uint32_t error);
+/* Between these nothing is sent, and no ring's page is touched. */
+void store_replay_begin(struct store *store);
+/* Resume the rings, and see what their pages tell. */
+must_check bool store_replay_end(struct store *store, struct error *err);
 
 /* --- figures --- */
 

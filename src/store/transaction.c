@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "store/domain.h"
+#include "store/state.h"
 #include "store/tree.h"
 
 static struct domain *guest_of(const struct transaction *tx)
@@ -41,8 +42,7 @@ enum outcome transaction_adopt(struct connection *c, uint32_t id, bool doomed,
     c->store->figures.transactions++;
     charge(tx, sizeof(*tx));
     if (c->domain)
-        domain_saw(c->store, c->domain, QUOTA_TRANSACTIONS,
-                   c->nr_transactions);
+        domain_saw(c->store, c->domain, QUOTA_TRANSACTIONS, c->nr_transactions);
     *ret = tx;
     return STORE_OK;
 }
@@ -91,7 +91,7 @@ void transaction_drop(struct transaction *tx)
     struct connection *c = tx->connection;
 
     HASH_CLEAR(hh, tx->by_path);
-    list_for_each_safe(it, after, &tx->entries)
+    list_for_each_safe (it, after, &tx->entries)
         entry_free(c->store, list_object(it, struct entry, order));
     HASH_DEL(c->transactions, tx);
     c->nr_transactions--;
@@ -106,7 +106,7 @@ void transaction_drop_all(struct connection *c)
     struct transaction *tx, *next;
 
     HASH_ITER(hh, c->transactions, tx, next)
-        transaction_drop(tx);
+    transaction_drop(tx);
 }
 
 /* --- touching --- */
@@ -287,8 +287,7 @@ enum outcome transaction_list(struct transaction *tx, struct entry *e,
             buffer_bytes(out, name, length);
         i += length;
     }
-    list_for_each(it, &e->changed)
-    {
+    list_for_each (it, &e->changed) {
         struct entry *child = list_object(it, struct entry, sibling);
 
         if (child->exists && !child->base_exists)
@@ -358,8 +357,8 @@ static enum outcome create_one(struct transaction *tx, struct entry *e,
     return STORE_OK;
 }
 
-static enum outcome parent_entry(struct transaction *tx,
-                                 const struct entry *e, struct entry **ret)
+static enum outcome parent_entry(struct transaction *tx, const struct entry *e,
+                                 struct entry **ret)
 {
     char above[WIRE_ABS_PATH_MAX + 1];
 
@@ -494,6 +493,97 @@ enum outcome transaction_remove(struct transaction *tx, struct entry *top)
     }
 }
 
+/* --- from a dump --- */
+
+static void event_restore(struct transaction *tx, struct entry *e,
+                          uint32_t place)
+{
+    struct list *at = tx->events.prev;
+
+    e->event_place = place;
+    while (at != &tx->events &&
+           list_object(at, struct entry, event)->event_place > place)
+        at = at->prev;
+    list_insert_before(at->next, &e->event);
+}
+
+bool transaction_load_entry(struct transaction *tx, const char *path,
+                            const struct entry_state *state)
+{
+    struct store *store = tx->connection->store;
+    size_t length = strlen(path);
+    struct entry *e = entry_find(tx, path, length);
+
+    if (!e)
+        e = calloc(1, sizeof(*e) + length + 1);
+    else
+        e = NULL; /* twice the same path: no dump of ours */
+    if (!e) {
+        perms_drop(&store->perms, state->base_perms);
+        perms_drop(&store->perms, state->perms);
+        return false;
+    }
+    memcpy(e->path, path, length + 1);
+    e->path_len = (uint16_t)length;
+    list_init(&e->event);
+    list_init(&e->sibling);
+    list_init(&e->changed);
+    e->base_exists = state->flags & STATE_ENTRY_BASE;
+    e->exists = state->flags & STATE_ENTRY_EXISTS;
+    e->emptied = state->flags & STATE_ENTRY_EMPTIED;
+    e->value_held = state->flags & STATE_ENTRY_VALUE_HELD;
+    e->value_written = state->flags & STATE_ENTRY_VALUE_WRITTEN;
+    e->perms_written = state->flags & STATE_ENTRY_PERMS_WRITTEN;
+    e->touched = state->flags >> STATE_ENTRY_TOUCHED_SHIFT & 0xff;
+    e->events = state->flags >> STATE_ENTRY_EVENT_SHIFT & 3;
+    e->base_perms = state->base_perms;
+    e->perms = state->perms;
+    memcpy(e->stamp, state->stamps, sizeof(e->stamp));
+    HASH_ADD(hh, tx->by_path, path, length, e);
+    list_append(&tx->entries, &e->order);
+    tx->nr_entries++;
+    charge(tx, sizeof(*e) + length + 1);
+    if (e->events != EVENT_NONE)
+        event_restore(tx, e, state->place);
+    if (e->value_held) {
+        e->value = malloc(state->value_len + 1u);
+        if (!e->value)
+            return false;
+        memcpy(e->value, state->value, state->value_len);
+        e->value_len = state->value_len;
+        charge(tx, state->value_len + 1u);
+    }
+    if (state->names_len) {
+        e->names = malloc(state->names_len);
+        if (!e->names)
+            return false;
+        memcpy(e->names, state->names, state->names_len);
+        e->names_len = state->names_len;
+        charge(tx, e->names_len);
+    }
+    e->wants_sibling = state->flags & STATE_ENTRY_SIBLING;
+    return true;
+}
+
+void transaction_load_end(struct transaction *tx)
+{
+    list_for_each (it, &tx->entries) {
+        struct entry *e = list_object(it, struct entry, order);
+        char above[WIRE_ABS_PATH_MAX + 1];
+        struct entry *parent;
+
+        if (!e->wants_sibling)
+            continue;
+        memcpy(above, e->path, e->path_len + 1u);
+        parent =
+            path_parent(above) ? entry_find(tx, above, strlen(above)) : NULL;
+        if (parent)
+            list_append(&parent->changed, &e->sibling);
+        else
+            tx->doomed = true;
+    }
+}
+
 /* --- the end --- */
 
 static bool entry_conflicts(const struct store *store, const struct entry *e)
@@ -515,8 +605,7 @@ static void commit_undo(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->entries)
-    {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
 
         if (e->fresh)
@@ -530,8 +619,7 @@ static bool commit_prepare(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->entries)
-    {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         uint32_t created = 0;
         struct node *node;
@@ -542,14 +630,12 @@ static bool commit_prepare(struct transaction *tx)
             const char *name = strrchr(e->path, '/') + 1;
 
             e->fresh = node_new(name, strlen(name), e->perms);
-            if (!e->fresh ||
-                !node_set_value(e->fresh, e->value, e->value_len))
+            if (!e->fresh || !node_set_value(e->fresh, e->value, e->value_len))
                 return false;
         }
         if (e->perms_written && !domain_get(store, perms_owner(e->perms)))
             return false;
-        list_for_each(below, &e->changed)
-        {
+        list_for_each (below, &e->changed) {
             struct entry *child = list_object(below, struct entry, sibling);
 
             created += child->exists && !child->base_exists;
@@ -602,8 +688,7 @@ static void commit_remove(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->entries)
-    {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         struct node *node;
 
@@ -619,8 +704,7 @@ static void commit_events(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->events)
-    {
+    list_for_each (it, &tx->events) {
         struct entry *e = list_object(it, struct entry, event);
         char above[WIRE_ABS_PATH_MAX + 1];
         struct change_perms perms = {0};
@@ -649,8 +733,7 @@ static void commit_events(struct transaction *tx)
 /* Tables that removals left too large. */
 static void commit_trim(struct transaction *tx)
 {
-    list_for_each(it, &tx->entries)
-    {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         struct node *node;
 
@@ -674,7 +757,7 @@ enum outcome transaction_commit(struct transaction *tx)
     else if (tx->doomed)
         outcome = STORE_EAGAIN;
     if (outcome == STORE_OK)
-        list_for_each(it, &tx->entries)
+        list_for_each (it, &tx->entries)
             if (entry_conflicts(store, list_object(it, struct entry, order))) {
                 outcome = STORE_EAGAIN;
                 break;
@@ -690,7 +773,7 @@ enum outcome transaction_commit(struct transaction *tx)
         if (commit_prepare(tx)) {
             store->generation++;
             commit_remove(tx);
-            list_for_each(it, &tx->entries)
+            list_for_each (it, &tx->entries)
                 commit_entry(tx, list_object(it, struct entry, order));
             commit_trim(tx);
             commit_events(tx);

@@ -33,23 +33,26 @@ enum entry_event { EVENT_NONE, EVENT_EXACT, EVENT_ALL };
 
 struct entry {
     UT_hash_handle hh; /* by path */
-    struct list order; /* on transaction.entries; parents of created nodes first */
-    struct list event; /* on transaction.events, first change first */
+    struct list
+        order; /* on transaction.entries; parents of created nodes first */
+    struct list event;   /* on transaction.events, first change first */
     struct list sibling; /* on the parent's entry.changed */
     struct list changed; /* entries below whose being there changed */
     unsigned int touched;
     enum entry_event events;
+    uint32_t event_place; /* only while a dump is loaded */
+    bool wants_sibling;   /* likewise */
     bool base_exists, exists;
-    bool emptied; /* was removed: no child of the base is left */
-    bool value_held;   /* 'value' is ours, read or written */
+    bool emptied;    /* was removed: no child of the base is left */
+    bool value_held; /* 'value' is ours, read or written */
     bool value_written, perms_written;
-    uint64_t stamp[STAMPS];    /* of the base */
-    struct perms *base_perms;  /* counted; NULL if absent */
-    struct perms *perms;       /* counted; NULL if absent */
-    uint8_t *value;            /* owned */
-    uint8_t *names;            /* owned; the base's listing when touched */
+    uint64_t stamp[STAMPS];   /* of the base */
+    struct perms *base_perms; /* counted; NULL if absent */
+    struct perms *perms;      /* counted; NULL if absent */
+    uint8_t *value;           /* owned */
+    uint8_t *names;           /* owned; the base's listing when touched */
     size_t names_len;
-    struct node *fresh;        /* during commit: what is to be attached */
+    struct node *fresh; /* during commit: what is to be attached */
     uint16_t value_len;
     uint16_t path_len;
     char path[];
@@ -98,8 +101,25 @@ enum outcome transaction_create(struct transaction *tx, struct entry *entry,
                                 const void *value, uint16_t value_len);
 enum outcome transaction_write(struct transaction *tx, struct entry *entry,
                                const void *value, uint16_t value_len);
-enum outcome transaction_set_perms(struct transaction *tx,
-                                   struct entry *entry, struct perms *perms);
+enum outcome transaction_set_perms(struct transaction *tx, struct entry *entry,
+                                   struct perms *perms);
 enum outcome transaction_remove(struct transaction *tx, struct entry *entry);
+
+/* An entry as a dump has it; flags as in state.h. */
+struct entry_state {
+    uint32_t flags;
+    uint32_t place; /* of its event, from 1 on; 0: none */
+    const uint64_t *stamps;
+    struct perms *base_perms, *perms; /* taken over */
+    const uint8_t *value, *names;
+    uint16_t value_len;
+    uint32_t names_len;
+};
+
+/* False: no memory; the transaction is then to be dropped. */
+must_check bool transaction_load_entry(struct transaction *tx, const char *path,
+                                       const struct entry_state *state);
+/* After the last entry. */
+void transaction_load_end(struct transaction *tx);
 
 #endif

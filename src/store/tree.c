@@ -113,8 +113,7 @@ bool tree_init(struct store *store)
            store->special[SPECIAL_RELEASE] &&
            domain_get(store, store->options.master_domid);
     if (done) {
-        struct domain *owner =
-            domain_find(store, store->options.master_domid);
+        struct domain *owner = domain_find(store, store->options.master_domid);
 
         store->generation++;
         for (unsigned int i = 0; i < STAMPS; i++) {
@@ -302,8 +301,7 @@ bool tree_set_value(struct store *store, struct node *node, const void *value,
     return true;
 }
 
-bool tree_set_perms(struct store *store, struct node *node,
-                    struct perms *perms)
+bool tree_set_perms(struct store *store, struct node *node, struct perms *perms)
 {
     struct domain *owner = domain_get(store, perms_owner(perms));
 

@@ -107,9 +107,8 @@ static struct trie_node *trie_get(struct watch_table *table, const char *path)
                 trie_prune(table, node);
                 return NULL;
             }
-            *child = (struct trie_node){.parent = node,
-                                        .hash = hash,
-                                        .name_len = (uint16_t)length};
+            *child = (struct trie_node){
+                .parent = node, .hash = hash, .name_len = (uint16_t)length};
             list_init(&child->watches);
             memcpy(child->name, at, length);
             child->name[length] = '\0';
@@ -136,8 +135,7 @@ static struct trie_node *trie_find(struct watch_table *table, const char *path)
         const char *end = strchrnul(at, '/');
         size_t length = (size_t)(end - at);
 
-        node = trie_child(table, node, at, length,
-                          trie_hash(node, at, length));
+        node = trie_child(table, node, at, length, trie_hash(node, at, length));
         at = *end ? end + 1 : end;
     }
     return node;
@@ -193,8 +191,7 @@ struct watch *watch_find(struct connection *c, const char *path,
 
     if (!at)
         return NULL;
-    list_for_each(it, &at->watches)
-    {
+    list_for_each (it, &at->watches) {
         struct watch *w = list_object(it, struct watch, on_trie);
 
         if (w->connection == c && !strcmp(watch_token(w), token))
@@ -221,8 +218,8 @@ void watch_remove(struct store *store, struct watch *w)
 void watch_remove_all(struct store *store, struct connection *c)
 {
     while (!list_is_empty(&c->watches))
-        watch_remove(store, list_object(c->watches.next, struct watch,
-                                        on_connection));
+        watch_remove(store,
+                     list_object(c->watches.next, struct watch, on_connection));
 }
 
 static bool may_read(const struct perms *perms, const struct subject *who)
@@ -257,7 +254,7 @@ static void fire_levels(struct trie_node **level, unsigned int nr,
 
     /* The usual case: one level, whose list is in order already. */
     if (nr == 1) {
-        list_for_each_safe(it, after, &level[0]->watches)
+        list_for_each_safe (it, after, &level[0]->watches)
             fire_one(list_object(it, struct watch, on_trie), path, below[0],
                      perms);
         return;
@@ -345,8 +342,7 @@ void watch_fire_special(struct store *store, const char *name,
     for (unsigned int i = 0; i < ARRAY_SIZE(nodes); i++) {
         if (!nodes[i])
             continue;
-        list_for_each_safe(it, after, &nodes[i]->watches)
-        {
+        list_for_each_safe (it, after, &nodes[i]->watches) {
             struct watch *w = list_object(it, struct watch, on_trie);
             bool tells = i == 1 || w->depth == 1;
 

@@ -47,8 +47,8 @@ struct watch {
     struct list on_trie;
     struct connection *connection;
     struct trie_node *at;
-    uint64_t sequence; /* order of registration */
-    int32_t depth;     /* WATCH_DEPTH_ANY, or levels below the path */
+    uint64_t sequence;   /* order of registration */
+    int32_t depth;       /* WATCH_DEPTH_ANY, or levels below the path */
     uint16_t prefix_len; /* what events leave out: the path was relative */
     uint16_t path_len;
     uint16_t token_len;
