@@ -47,7 +47,7 @@
 #define WORDS      (PAGE / 8)
 #define NS_PER_SEC 1000000000ul
 #define NS_PER_MS  1000000ul
-#define STEPS      50 /* turns a second of the memory and disk workloads */
+#define STEPS      10 /* turns a second of the memory and disk workloads */
 
 struct options {
     size_t mem_mib;
@@ -312,7 +312,7 @@ int main(int argc, char **argv)
     };
     static struct counters count;
     struct options opt = {
-        .mem_mib = 8, .mem_rate = 200, .disk_rate = 20, .tick_ms = 10};
+        .mem_mib = 8, .mem_rate = 50, .disk_rate = 5, .tick_ms = 20};
     struct work work = {.opt = &opt, .count = &count};
     int c;
     int which;

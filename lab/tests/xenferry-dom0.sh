@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # Sourced in dom0 by the tests of xenferry's moves.
 #
 # A test is a series of steps; the first that goes wrong ends it:
@@ -12,7 +12,6 @@ export PATH=/opt/xenferry:/usr/lib/xenlab/bin:$PATH
 images=/var/lab
 started=$(date +%s)
 said=
-expected_seq=0
 
 step() {
     echo "$(($(date +%s) - started)) s: $*"
@@ -66,5 +65,4 @@ nothing_left() {
 
 new_guest() { # NAME OPTION...
     must labguest create "$@"
-    expected_seq=0
 }

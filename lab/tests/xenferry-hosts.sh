@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # Sourced by tests that need xenferry in the lab's hosts.
 #
 #   prepare_hosts NUMBER    use the running instance, or boot one for this test

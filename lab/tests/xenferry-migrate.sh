@@ -8,7 +8,7 @@
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2
-build=build-release
+build="build-release"
 [ "${1-}" != --build ] || build=$2
 . lab/tests/xenferry-hosts.sh
 prepare_hosts 2

@@ -3,7 +3,6 @@
 
     RUN/NAME/instance.json      what runs: pid, start time, agent port
     RUN/NAME/{a,b}/             overlay, monitor, Xen's console, QEMU's output
-    RUN/NAME/shared.img         the disk that both hosts see as /dev/vdb
     RUN/logs/NAME-TIME/         what a stopped instance left to read
 """
 
@@ -145,9 +144,8 @@ class Instance:
     def launch(self, options, dom0, ready, args, detach):
         """Start the machines and wait for their agents."""
         token = images.token().read_text().strip()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        shared = self.folder / "shared.img"
-        qemu.make_shared(shared)
+        self.folder.mkdir(exist_ok=True, mode=0o700)
+        qemu.make_shared_disk(self.folder / "shared")
         for role in ROLES[:options.hosts]:
             folder = self.folder / role
             shutil.rmtree(folder, ignore_errors=True)
@@ -162,10 +160,11 @@ class Instance:
                 snapshot.overlay(disk, dom0 / "disk.img", "raw")
             link = {"mode": "listen" if role == "a" else "connect",
                     "net": self.folder / "a/net",
-                    "side": self.folder / "a/side"}
+                    "side": self.folder / "a/side",
+                    "disk": self.folder / "shared"}
             machine = qemu.launch(
                 dom0, folder,
-                args + qemu.device_args(disk, folder, link, shared) +
+                args + qemu.device_args(disk, folder, link) +
                 (snapshot.incoming_args(ready) if ready else []),
                 options.lifetime, detach)
             self.hosts[role] = Host(role, machine, token)

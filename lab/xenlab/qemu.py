@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -20,11 +21,13 @@ from .common import Deadline, LabError, die_with_parent
 CPU = "qemu64,+svm,+npt"
 CPUS = 2
 MEMORY = 3072
+# Mitigations guard against real processors; in emulation they only cost.
 XEN_ARGS = ("console=com1 com1=115200 dom0_mem=1024M,max:1024M noreboot "
-            "loglvl=all guest_loglvl=all")
-DOM0_ARGS = "console=hvc0 net.ifnames=0 quiet"
+            "loglvl=all guest_loglvl=all spec-ctrl=no")
+DOM0_ARGS = "console=hvc0 net.ifnames=0 quiet mitigations=off"
 AGENT_PORT = 7
-SHARED_DISK = 256 << 20
+SHARED_SLOTS = 4
+SHARED_SECTORS = 64 * 2048
 
 
 def version():
@@ -44,15 +47,33 @@ def machine_args(memory, cpus, xen_args):
             "-nodefaults", "-no-user-config"]
 
 
-def device_args(disk, folder, link, shared):
-    """Disk, agent's network card, the private network, the side path, and the
-    disk that both hosts see."""
+def make_shared_disk(path):
+    """The disk that both hosts see: four partitions for guests' disks.
+
+    Both QEMUs go through this machine's page cache, so that what one host
+    wrote, the other reads.
+    """
+    table = bytearray(512)
+    for i in range(SHARED_SLOTS):
+        struct.pack_into("<B3xB3xII", table, 446 + 16 * i, 0, 0x83,
+                         2048 + i * SHARED_SECTORS, SHARED_SECTORS)
+    table[510:] = b"\x55\xaa"
+    with open(path, "wb") as disk:
+        disk.write(table)
+        disk.truncate(512 * (2048 + SHARED_SLOTS * SHARED_SECTORS))
+
+
+def device_args(disk, folder, link):
+    """Disks, agent's network card, the private network, the side path."""
     mode = {"listen": "on", "connect": "off"}[link["mode"]]
     wait = ",wait=off" if mode == "on" else ""
     return [
         "-drive", f"file={disk},if=none,id=disk,format=qcow2,cache=unsafe,"
                   "discard=unmap,detect-zeroes=unmap",
         "-device", "virtio-blk-pci,drive=disk",
+        "-drive", f"file={link['disk']},if=none,id=shared,format=raw,"
+                  "cache=unsafe,file.locking=off",
+        "-device", "virtio-blk-pci,drive=shared,share-rw=on",
         "-netdev", f"user,id=agent,restrict=on,"
                    f"hostfwd=tcp:127.0.0.1:0-10.0.2.15:{AGENT_PORT}",
         "-device", "virtio-net-pci,netdev=agent,romfile=",
@@ -62,24 +83,9 @@ def device_args(disk, folder, link, shared):
         "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=side,path={link['side']},server={mode}{wait}",
         "-device", "virtserialport,chardev=side,name=side",
-        "-drive", f"file={shared},if=none,id=shared,format=raw,"
-                  "cache=unsafe,file.locking=off",
-        "-device", "virtio-blk-pci,drive=shared,share-rw=on",
         "-serial", f"file:{folder}/xen.log",
         "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
     ]
-
-
-def device_kinds():
-    """device_args() without its paths: a snapshot is only good for these."""
-    link = {"mode": "listen", "net": "-", "side": "-"}
-    return "\0".join(device_args("-", "-", link, "-"))
-
-
-def make_shared(path):
-    """The disk that both hosts see, empty: what a SAN is to real hosts."""
-    with open(path, "wb") as file:
-        file.truncate(SHARED_DISK)
 
 
 class Qmp:

@@ -52,12 +52,11 @@ def take(dom0, work, machine_args):
     with tempfile.TemporaryDirectory(prefix="xenlab-") as short:
         folder = Path(short)
         link = {"mode": "listen", "net": folder / "net",
-                "side": folder / "side"}
-        shared = folder / "shared.img"
-        qemu.make_shared(shared)
+                "side": folder / "side", "disk": folder / "shared"}
+        qemu.make_shared_disk(link["disk"])
         machine = qemu.launch(
             dom0, folder,
-            machine_args + qemu.device_args(disk, folder, link, shared),
+            machine_args + qemu.device_args(disk, folder, link),
             LIFETIME, detach=False)
         try:
             wait_for_agent(machine, token, BOOT_SECONDS)
@@ -84,8 +83,7 @@ def take(dom0, work, machine_args):
 
 def find(dom0, machine_args, rebuild=False):
     """The folder of the snapshot for these arguments, taken if need be."""
-    key = images.digest(qemu.version(), qemu.device_kinds(),
-                        "\0".join(machine_args))
+    key = images.digest(qemu.version(), "\0".join(machine_args))
     if rebuild:
         shutil.rmtree(dom0 / f"ready-{key}", ignore_errors=True)
     return images.stage("ready", key,
