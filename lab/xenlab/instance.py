@@ -3,6 +3,7 @@
 
     RUN/NAME/instance.json      what runs: pid, start time, agent port
     RUN/NAME/{a,b}/             overlay, monitor, Xen's console, QEMU's output
+    RUN/NAME/shared             the disk that both hosts see as /dev/vdb
     RUN/logs/NAME-TIME/         what a stopped instance left to read
 """
 

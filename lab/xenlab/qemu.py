@@ -88,6 +88,12 @@ def device_args(disk, folder, link):
     ]
 
 
+def device_kinds():
+    """device_args() without its paths: a snapshot is only good for these."""
+    link = {"mode": "listen", "net": "-", "side": "-", "disk": "-"}
+    return "\0".join(device_args("-", "-", link))
+
+
 class Qmp:
     """QEMU's monitor, for the few commands the lab needs."""
 

@@ -83,7 +83,8 @@ def take(dom0, work, machine_args):
 
 def find(dom0, machine_args, rebuild=False):
     """The folder of the snapshot for these arguments, taken if need be."""
-    key = images.digest(qemu.version(), "\0".join(machine_args))
+    key = images.digest(qemu.version(), qemu.device_kinds(),
+                        "\0".join(machine_args))
     if rebuild:
         shutil.rmtree(dom0 / f"ready-{key}", ignore_errors=True)
     return images.stage("ready", key,
