@@ -58,6 +58,8 @@ void grants_end(struct machine *m, uint32_t ref, enum grant_access access)
         use->readers--;
     if (!entry)
         return;
+    /* What we wrote in it counts as written now. */
+    (void)guest_memory_page(&m->memory, entry->frame);
     if (!use->writers)
         entry->flags &= (uint16_t)~GTF_writing;
     if (!use->writers && !use->readers)

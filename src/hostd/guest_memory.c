@@ -113,8 +113,11 @@ bool guest_memory_populate(struct guest_memory *m, uint64_t gfn, uint64_t nr,
                              "populate: one of Xen's pages is at gfn %#" PRIx64,
                              m->xen_gfn[i]);
     for (uint64_t i = gfn; i < gfn + nr; i++)
-        if (!bitmap_test_and_set(&m->populated, i))
+        if (!bitmap_test_and_set(&m->populated, i)) {
             m->nr_populated++;
+            if (m->covered)
+                bitmap_clear(m->covered, i);
+        }
     m->generation++;
     return true;
 }
@@ -165,8 +168,11 @@ uint8_t *guest_memory_page(const struct guest_memory *m, uint64_t gfn)
 
     if (gfn >= m->nr_gfns)
         return NULL;
-    if (bitmap_test(&m->populated, gfn))
+    if (bitmap_test(&m->populated, gfn)) {
+        if (m->touched)
+            bitmap_set(m->touched, gfn);
         return m->ram + gfn * PAGE_SIZE;
+    }
     i = xen_page_at(m, gfn);
     return i < XEN_PAGES_MAX ? m->xen_pages + i * PAGE_SIZE : NULL;
 }

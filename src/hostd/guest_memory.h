@@ -43,6 +43,9 @@ struct guest_memory {
     uint64_t nr_populated;
     uint64_t xen_gfn[XEN_PAGES_MAX]; /* GFN_NONE: the guest does not see it */
     uint64_t generation;
+    /* A dirty tracker's, or NULL: frames that were looked up are set ... */
+    struct bitmap *touched;
+    struct bitmap *covered; /* ... and frames that become RAM are cleared */
 };
 
 /* A run of gfns that are consecutive in our address space too. */

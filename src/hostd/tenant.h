@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest with everything that belongs to it on this host: its threads, its
+ * backends, its place in the store, its name.
+ */
+#ifndef HOSTD_TENANT_H
+#define HOSTD_TENANT_H
+
+#include "hostd/backend_block.h"
+#include "hostd/backend_console.h"
+#include "hostd/dirty_track.h"
+#include "hostd/hosted.h"
+#include "hostd/store_service.h"
+
+#define TENANT_NAME_MAX   64u
+#define TENANT_MEMORY_MIN 16u /* MiB */
+#define TENANT_MEMORY_MAX (64u << 10)
+#define TENANT_DOMIDS     0x7ff0u
+
+struct tenant_config {
+    char name[TENANT_NAME_MAX];
+    uint16_t domid;
+    unsigned int vcpus;
+    uint32_t memory_mib;
+    const char *kernel;  /* file; NULL: no RAM, registers or devices' state
+                            yet, somebody restores them */
+    const char *cmdline; /* "" if there is none */
+    const char *disk;    /* file, or NULL */
+    bool disk_read_only;
+    const char *console; /* file to append to */
+};
+
+struct tenant {
+    struct list link; /* in host.tenants */
+    struct hosted h;
+    struct store_service *store; /* borrowed */
+    char name[TENANT_NAME_MAX];
+    uint32_t memory_mib;
+    char console_path[256];
+    char disk_path[256];
+    struct console_backend console;
+    struct store_guest store_guest;
+    struct block_backend block;
+    struct dirty_tracker dirty;
+};
+
+/* Paused.  'scale' is of this machine's time stamp counter. */
+must_check bool tenant_create(const struct tenant_config *config,
+                              const struct tsc_scale *scale,
+                              struct store_service *store,
+                              const struct log *log, struct tenant **ret,
+                              struct error *err);
+void tenant_destroy(struct tenant *t);
+
+/* "running", "paused", "shutdown", "suspended", "crashed" */
+const char *tenant_state(struct tenant *t);
+
+#endif
