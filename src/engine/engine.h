@@ -60,6 +60,7 @@ struct engine_options {
     void *event_context;
     int cancel_fd;       /* readable: stop; -1: none */
     int idle_timeout_ms; /* longest wait for the stream; -1: for ever */
+    bool process_ends;   /* soon after: it may undo what we mapped */
 };
 
 /*

@@ -331,6 +331,8 @@ static void restore_release(struct restore *r)
     page_placer_stop(&r->placer);
     if (r->hooks)
         r->hooks->release(r);
+    if (!r->request->options.process_ends)
+        r->request->host->ops->unmap_rest(r->request->host);
     bitmap_release(&r->seen);
     host_cpu_policy_release(&r->policy);
     io_release(&r->io);

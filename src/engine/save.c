@@ -208,14 +208,10 @@ static bool send_everything(struct save *s, struct error *err)
 
 /* ---- stopping the guest ---------------------------------------------- */
 
-static bool suspend_guest(struct save *s, struct error *err)
+static bool check_suspended(struct save *s, struct error *err)
 {
     struct host *host = s->request->host;
 
-    enter_phase(s, PHASE_SUSPEND);
-    s->stopped_ns = clock_now_ns();
-    if (!s->request->callbacks->suspend(s->request->callback_context, err))
-        return false;
     if (!host->ops->domain_info(host, s->request->domid, &s->info, err))
         return false;
     if (!s->info.shutdown || s->info.shutdown_reason != SHUTDOWN_REASON_SUSPEND)
@@ -225,6 +221,16 @@ static bool suspend_guest(struct save *s, struct error *err)
             s->request->domid,
             s->info.shutdown ? "shut down for reason" : "still running, reason",
             s->info.shutdown_reason);
+    return true;
+}
+
+static bool suspend_guest(struct save *s, struct error *err)
+{
+    enter_phase(s, PHASE_SUSPEND);
+    s->stopped_ns = clock_now_ns();
+    if (!s->request->callbacks->suspend(s->request->callback_context, err) ||
+        !check_suspended(s, err))
+        return false;
     s->suspended = true;
     return true;
 }
@@ -399,8 +405,9 @@ static bool save_run(struct save *s, struct error *err)
     enter_phase(s, PHASE_SETUP);
     return write_headers(s, err) && write_static_data(s, err) &&
            (s->request->live ? send_live(s, err) : send_stopped(s, err)) &&
-           write_state(s, err) && write_empty(s, XCREC_END, err) &&
-           io_finish(&s->io, err);
+           /* Somebody else may have resumed it: then the image is no good. */
+           write_state(s, err) && check_suspended(s, err) &&
+           write_empty(s, XCREC_END, err) && io_finish(&s->io, err);
 }
 
 static void save_release(struct save *s)
@@ -409,6 +416,8 @@ static void save_release(struct save *s)
     stop_log_dirty(s);
     if (s->hooks)
         s->hooks->release(s);
+    if (!s->request->options.process_ends)
+        s->request->host->ops->unmap_rest(s->request->host);
     bitmap_release(&s->to_send);
     bitmap_release(&s->deferred);
     io_release(&s->io);

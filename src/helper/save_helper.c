@@ -22,6 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -311,6 +313,7 @@ static struct engine_options options_of(struct helper *h)
         .event_context = h,
         .cancel_fd = cancel_pipe[0],
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
+        .process_ends = true,
     };
 }
 
@@ -413,7 +416,7 @@ static int conclude(struct helper *h, bool ok, const struct error *error)
         log_error(&h->log, "%s", error->text);
     helper_events_end(h->event_fd, h->operation, h->domid, &h->last_event,
                       ok ? NULL : error);
-    host_close(h->host);
+    /* The host is not closed: the end of the process undoes it quicker. */
     if (helper_link_call(&h->link, MESSAGE_COMPLETE, args, ARRAY_SIZE(args),
                          &reply, &link_error))
         return 0;
@@ -421,11 +424,43 @@ static int conclude(struct helper *h, bool ok, const struct error *error)
     return EXIT_LINK;
 }
 
-static bool open_host(struct helper *h, struct error *err)
+static const char *host_uri(void)
 {
     const char *uri = getenv("XENFERRY_HOST");
 
-    return host_open(uri && *uri ? uri : "xen:", &h->log, &h->host, err);
+    return uri && *uri ? uri : "xen:";
+}
+
+static bool open_host(struct helper *h, struct error *err)
+{
+    return host_open(host_uri(), &h->log, &h->host, err);
+}
+
+/*
+ * Two saves of one domain would take the log of written pages from each other.
+ * A name in the abstract socket space goes with its process, however that ends.
+ */
+static bool claim_domain(struct helper *h, struct error *err)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int length = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1,
+                          "xenferry-save/%s/%" PRIu32, host_uri(), h->domid);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return error_set_errno(err, ERR_IO, errno, "claim of the domain");
+    if (bind(fd, (const struct sockaddr *)&name,
+             (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 +
+                 (socklen_t)length) == 0)
+        return true; /* the descriptor stays open to the end */
+    if (errno == EADDRINUSE)
+        error_set(err, ERR_STATE,
+                  "domain %" PRIu32 " is being saved by another process",
+                  h->domid);
+    else
+        error_set_errno(err, ERR_IO, errno, "claim of the domain");
+    close(fd);
+    return false;
 }
 
 static int helper_main(struct helper *h, bool save, char **texts)
@@ -445,8 +480,8 @@ static int helper_main(struct helper *h, bool save, char **texts)
     event_fd_from_environment(h);
     log_debug(&h->log, "starting %s", h->operation);
     if (save)
-        ok = catch_sigterm(&error) && open_host(h, &error) &&
-             run_save(h, n, &error);
+        ok = catch_sigterm(&error) && claim_domain(h, &error) &&
+             open_host(h, &error) && run_save(h, n, &error);
     else if (open_host(h, &error))
         ok = run_restore(h, n, &error);
     else if (!run_restore(h, n, NULL))
@@ -474,9 +509,9 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("xenferry-save-helper %s\n", XENFERRY_VERSION) < 0;
     if (argc == 8 && strcmp(argv[1], "--save-domain") == 0)
-        return helper_main(&h, true, argv + 2);
+        exit(helper_main(&h, true, argv + 2));
     if (argc == 11 && strcmp(argv[1], "--restore-domain") == 0)
-        return helper_main(&h, false, argv + 2);
+        exit(helper_main(&h, false, argv + 2));
     fputs(usage, stderr);
     return EXIT_ARGUMENTS;
 }

@@ -81,6 +81,7 @@ enum map_access { MAP_READ, MAP_WRITE };
 struct host_mapping {
     uint8_t *pages; /* NULL: nothing is mapped */
     size_t nr_frames;
+    bool may_wait; /* the host's: undoing may be put off */
 };
 
 #define HOST_ORDER_4K 0u
@@ -176,8 +177,20 @@ struct host_ops {
                                   int *ret_errors, struct host_mapping *ret,
                                   struct error *err);
 
-    /* Undo map_frames(); harmless on {0}, which it leaves behind. */
+    /*
+     * Undo map_frames(); harmless on {0}, which it leaves behind.  The pages
+     * must not be touched any more.  Where undoing is slow and nothing depends
+     * on it, the host may put it off until unmap_rest(); it never does for
+     * pages of a PV guest mapped for writing, which could not become page
+     * tables.
+     */
     void (*unmap_frames)(struct host *host, struct host_mapping *mapping);
+
+    /*
+     * Really undo everything that was put off.  Whoever leaves it to the end
+     * of the process need not call it: that is the quickest.
+     */
+    void (*unmap_rest)(struct host *host);
 
     /* ret_types[i] is the PAGE_TYPE_ value of frames[i]; 'nr' as above. */
     must_check bool (*frame_types)(struct host *host, uint32_t domid,

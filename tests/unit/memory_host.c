@@ -128,6 +128,10 @@ static void op_unmap_frames(struct host *host, struct host_mapping *mapping)
     __atomic_sub_fetch(&memory_host_of(host)->nr_mappings, 1, __ATOMIC_RELAXED);
 }
 
+static void op_unmap_rest(struct host *host)
+{
+}
+
 static bool op_frame_types(struct host *host, uint32_t domid,
                            const uint64_t *frames, size_t nr,
                            uint32_t *ret_types, struct error *err)
@@ -472,6 +476,7 @@ static const struct host_ops memory_ops = {
     .unpause = op_pause,
     .map_frames = op_map_frames,
     .unmap_frames = op_unmap_frames,
+    .unmap_rest = op_unmap_rest,
     .frame_types = op_frame_types,
     .find_populated = op_find_populated,
     .populate = op_populate,

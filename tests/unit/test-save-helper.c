@@ -468,11 +468,30 @@ static void a_host_that_does_not_open_is_reported(void **state)
 {
     struct parent *p = *state;
 
+    char *uri = strdup(getenv("XENFERRY_HOST"));
+
     setenv("XENFERRY_HOST", "absent:", 1);
     start_save(p, "0", "136");
-    setenv("XENFERRY_HOST", "memory:", 1);
+    setenv("XENFERRY_HOST", uri, 1);
+    free(uri);
     expect_complete(p, false);
     assert_non_null(strstr(p->log, "xenferry-host-absent.so"));
+}
+
+static void two_saves_of_one_domain_are_one_too_many(void **state)
+{
+    struct parent *p = *state;
+    struct parent *second;
+
+    assert_int_equal(open_parent((void **)&second), 0);
+    start_save(p, "0", "136");
+    assert_int_equal(next_message(p), SUSPEND);
+    start_save(second, "0", "136");
+    expect_complete(second, false);
+    assert_non_null(strstr(second->log, "being saved by another process"));
+    reply(p, 1);
+    expect_complete(p, true);
+    close_parent((void **)&second);
 }
 
 #define helper_test(name) \
@@ -492,11 +511,16 @@ int main(void)
         helper_test(a_parent_that_goes_away_ends_the_helper),
         helper_test(events_are_lines_of_json),
         helper_test(a_kind_of_stream_that_is_not_offered_is_refused),
+        helper_test(two_saves_of_one_domain_are_one_too_many),
         helper_test(wrong_arguments_are_refused),
         helper_test(a_host_that_does_not_open_is_reported),
     };
 
+    char host_uri[32];
+
     signal(SIGPIPE, SIG_IGN);
-    setenv("XENFERRY_HOST", "memory:", 1);
+    /* A host of our own: other runs of this test are none of our business. */
+    snprintf(host_uri, sizeof(host_uri), "memory:%d", (int)getpid());
+    setenv("XENFERRY_HOST", host_uri, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,9 @@ static void xen_close(struct host *host)
 {
     struct xen_host *xen = xen_host_of(host);
 
+    xen_unmap_rest(host);
+    free(xen->waiting);
+    pthread_mutex_destroy(&xen->waiting_lock);
     if (xen->types_array)
         xc__hypercall_buffer_free_pages(xen->xch, &xen->types_buffer,
                                         HOST_BATCH_MAX * sizeof(xen_pfn_t) /
@@ -146,6 +149,7 @@ static const struct host_ops xen_ops = {
     .unpause = xen_unpause,
     .map_frames = xen_map_frames,
     .unmap_frames = xen_unmap_frames,
+    .unmap_rest = xen_unmap_rest,
     .frame_types = xen_frame_types,
     .find_populated = xen_find_populated,
     .populate = xen_populate,
@@ -190,6 +194,8 @@ static bool xen_open(const char *rest_of_uri, const struct log *log,
     xen->logger.progress = logger_progress;
     xen->logger.destroy = logger_destroy;
     pthread_mutex_init(&xen->types_lock, NULL);
+    pthread_mutex_init(&xen->waiting_lock, NULL);
+    xen->known_type = -1;
     xen->xch = xc_interface_open(&xen->logger, &xen->logger, 0);
     if (!xen->xch) {
         error_set_errno(err, ERR_HOST, errno,
@@ -210,6 +216,7 @@ static bool xen_open(const char *rest_of_uri, const struct log *log,
 out_close:
     xc_interface_close(xen->xch);
 out:
+    pthread_mutex_destroy(&xen->waiting_lock);
     pthread_mutex_destroy(&xen->types_lock);
     free(xen);
     return false;

@@ -18,6 +18,15 @@ struct xen_host {
     pthread_mutex_t types_lock;
     xen_pfn_t *types_array;
     xc_hypercall_buffer_t types_buffer;
+
+    /* Mappings that unmap_frames() put off, see xen_memory.c. */
+    pthread_mutex_t waiting_lock;
+    struct host_mapping *waiting; /* owned */
+    size_t nr_waiting, room_waiting;
+    size_t nr_waiting_frames;
+
+    /* What was last asked about a domain's type: domid * 2 + is HVM, or -1. */
+    int64_t known_type;
 };
 
 static inline struct xen_host *xen_host_of(struct host *host)
@@ -34,6 +43,7 @@ bool xen_map_frames(struct host *host, uint32_t domid, enum map_access access,
                     const uint64_t *frames, size_t nr, int *ret_errors,
                     struct host_mapping *ret, struct error *err);
 void xen_unmap_frames(struct host *host, struct host_mapping *mapping);
+void xen_unmap_rest(struct host *host);
 bool xen_frame_types(struct host *host, uint32_t domid, const uint64_t *frames,
                      size_t nr, uint32_t *ret_types, struct error *err);
 bool xen_find_populated(struct host *host, uint32_t domid, struct bitmap *ret,

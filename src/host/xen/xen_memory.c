@@ -7,6 +7,10 @@
  * about each of a million frames costs more than saving a small guest.  But
  * Xen says how many pages the guest owns: once that many frames were found the
  * rest are unpopulated.  The search asks from both ends, where the pages are.
+ *
+ * A PV dom0 pays for every page that it unmaps with a fault that Xen resolves,
+ * but next to nothing when the whole process ends: so unmapping is put off, up
+ * to a bound.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +20,27 @@
 
 #include "base/cleanup.h"
 #include "host/xen/xen_host.h"
+
+/* 16 GiB: 32 MiB of page tables. */
+#define WAITING_FRAMES_MAX ((size_t)4 << 20)
+
+/* A domain keeps its type for life, and a host mostly sees one domain. */
+static bool domain_is_hvm(struct xen_host *xen, uint32_t domid)
+{
+    int64_t known = __atomic_load_n(&xen->known_type, __ATOMIC_RELAXED);
+    xc_domaininfo_t info;
+    bool hvm;
+
+    if (known >= 0 && known / 2 == domid)
+        return known % 2;
+    if (xc_domain_getinfolist(xen->xch, domid, 1, &info) != 1 ||
+        info.domain != domid)
+        return false;
+    hvm = info.flags & XEN_DOMINF_hvm_guest;
+    __atomic_store_n(&xen->known_type, (int64_t)domid * 2 + hvm,
+                     __ATOMIC_RELAXED);
+    return hvm;
+}
 
 bool xen_map_frames(struct host *host, uint32_t domid, enum map_access access,
                     const uint64_t *frames, size_t nr, int *ret_errors,
@@ -34,16 +59,58 @@ bool xen_map_frames(struct host *host, uint32_t domid, enum map_access access,
     for (size_t i = 0; i < nr; i++)
         if (ret_errors[i] < 0)
             ret_errors[i] = -ret_errors[i];
-    *ret = (struct host_mapping){.pages = pages, .nr_frames = nr};
+    *ret = (struct host_mapping){
+        .pages = pages,
+        .nr_frames = nr,
+        .may_wait = access == MAP_READ || domain_is_hvm(xen, domid),
+    };
     return true;
+}
+
+/* Keep a mapping for later; false where it must be undone now. */
+static bool put_off(struct xen_host *xen, const struct host_mapping *mapping)
+{
+    bool done = false;
+
+    pthread_mutex_lock(&xen->waiting_lock);
+    if (xen->nr_waiting == xen->room_waiting) {
+        size_t room = xen->room_waiting ? xen->room_waiting * 2 : 256;
+        struct host_mapping *more = realloc(xen->waiting, room * sizeof(*more));
+
+        if (more) {
+            xen->waiting = more;
+            xen->room_waiting = room;
+        }
+    }
+    if (xen->nr_waiting < xen->room_waiting &&
+        xen->nr_waiting_frames + mapping->nr_frames <= WAITING_FRAMES_MAX) {
+        xen->waiting[xen->nr_waiting++] = *mapping;
+        xen->nr_waiting_frames += mapping->nr_frames;
+        done = true;
+    }
+    pthread_mutex_unlock(&xen->waiting_lock);
+    return done;
 }
 
 void xen_unmap_frames(struct host *host, struct host_mapping *mapping)
 {
-    if (mapping->pages)
-        xenforeignmemory_unmap(xen_host_of(host)->fmem, mapping->pages,
-                               mapping->nr_frames);
+    struct xen_host *xen = xen_host_of(host);
+
+    if (mapping->pages && !(mapping->may_wait && put_off(xen, mapping)))
+        xenforeignmemory_unmap(xen->fmem, mapping->pages, mapping->nr_frames);
     *mapping = (struct host_mapping){0};
+}
+
+void xen_unmap_rest(struct host *host)
+{
+    struct xen_host *xen = xen_host_of(host);
+
+    pthread_mutex_lock(&xen->waiting_lock);
+    for (size_t i = 0; i < xen->nr_waiting; i++)
+        xenforeignmemory_unmap(xen->fmem, xen->waiting[i].pages,
+                               xen->waiting[i].nr_frames);
+    xen->nr_waiting = xen->nr_waiting_frames = 0;
+    pthread_mutex_unlock(&xen->waiting_lock);
 }
 
 /* types_lock is held; types_array has the frames, and gets Xen's words. */
