@@ -63,6 +63,34 @@ nothing_left() {
     [ -z "$left" ] || fail "left running: $left"
 }
 
-new_guest() { # NAME OPTION...
-    must labguest create "$@"
+# The guest of the kind 'own' (the payload of guest/), 'linux' (PVH) or 'pv', on
+# the disk that is given; returns when its first checks are through.
+new_guest() { # NAME KIND DISK
+    name=$1 kind=$2 disk=$3
+    case $kind in
+    own)
+        labguest config "$name" --kernel /opt/xenferry/xenferry-guest \
+            --memory 16 --disk 0 --extra "disk = [ \"$disk,xvda,w\" ]" \
+            --args "mem=4M disk=on rate=200 disk_rate=50" \
+            >"$images/$name.cfg"
+        ;;
+    linux | pv)
+        type=pvh
+        [ "$kind" = linux ] || type=pv
+        labguest config "$name" --type "$type" --memory 96 --disk 0 \
+            --extra "disk = [ \"$disk,xvda,w\" ]" \
+            --args "check.disk=/dev/xvda check.mem=8 check.mem-rate=100" \
+            >"$images/$name.cfg"
+        ;;
+    esac
+    rm -f /var/log/xen/console/guest-"$name".log \
+        /var/log/xen/console/guest-"$name"--incoming.log
+    must xl create -q "$images/$name.cfg"
+    must labguest wait "$name" 2 400
+}
+
+# A disk of its own for a guest that stays here.
+file_disk() { # NAME
+    truncate -s 16M "$images/$1.disk"
+    echo "$images/$1.disk,raw"
 }

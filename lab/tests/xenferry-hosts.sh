@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=sh disable=SC2034,SC2154
+# shellcheck shell=sh disable=SC2034
 # Sourced by tests that need xenferry in the lab's hosts.
 #
-#   prepare_hosts NUMBER    use the running instance, or boot one for this test
-#   on HOST COMMAND...      run a command in a host's dom0
+#   prepare_hosts NUMBER BUILD   use the running instance, or boot one for this
+#                                test; copy what BUILD made into its hosts
+#   on HOST COMMAND...           run a command in a host's dom0
 #
-# The caller is in the repository's root and has set 'build'.  In the hosts
+# The caller is in the repository's root.  In the hosts
 # everything is in /opt/xenferry, so that the program finds what is beside it;
 # 'lab-rsh HOST COMMAND' there is what ssh is between real hosts.
 
@@ -23,9 +24,11 @@ on() {
 }
 
 files="src/cli/xenferry src/helper/xenferry-save-helper
-src/host/xen/xenferry-host-xen.so src/host/xen/xenferry-toolstack-libxl.so"
+src/host/xen/xenferry-host-xen.so src/host/xen/xenferry-toolstack-libxl.so
+guest/xenferry-guest"
 
 prepare_hosts() {
+    build=$2
     for file in $files; do
         if [ ! -f "$build/$file" ]; then
             echo "skipped: no $build/$file (built without Xen's libraries?)"

@@ -65,7 +65,9 @@ bool file_replace_open(struct file_replace *ret, const char *path,
     struct stat st;
     bool exists = stat(path, &st) == 0;
 
-    f.path = exists ? realpath(path, NULL) : strdup(path);
+    /* Only what is replaced needs its real name; a pipe may have none. */
+    f.path =
+        exists && S_ISREG(st.st_mode) ? realpath(path, NULL) : strdup(path);
     if (!f.path)
         return error_set_errno(err, ERR_IO, errno, "%.256s", path);
     if (exists && S_ISDIR(st.st_mode))
@@ -86,6 +88,23 @@ bool file_replace_open(struct file_replace *ret, const char *path,
         return error_set_errno(err, ERR_IO, errno, "%.256s", f.path);
     if (f.fd < 0 && !open_hidden(&f, mode, err))
         return false;
+    *ret = MOVE(f);
+    f.fd = -1;
+    return true;
+}
+
+bool file_replace_use(struct file_replace *ret, int fd, const char *name,
+                      struct error *err)
+{
+    cleanup(file_replace_release) struct file_replace f = FILE_REPLACE_NONE;
+
+    f.in_place = true;
+    f.path = strdup(name);
+    if (!f.path)
+        return error_set(err, ERR_NO_MEMORY, "%.128s", name);
+    f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (f.fd < 0)
+        return error_set_errno(err, ERR_IO, errno, "%.128s", name);
     *ret = MOVE(f);
     f.fd = -1;
     return true;

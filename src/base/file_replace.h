@@ -18,7 +18,7 @@
 
 struct file_replace {
     int fd;       /* owned; -1: none */
-    char *path;   /* owned; the target, symbolic links resolved */
+    char *path;   /* owned; a file's with symbolic links resolved */
     char *hidden; /* owned; name of the unfinished file, or NULL */
     bool in_place;
 };
@@ -28,6 +28,10 @@ struct file_replace {
 /* The new file has 'mode', as open() takes it. */
 must_check bool file_replace_open(struct file_replace *ret, const char *path,
                                   unsigned int mode, struct error *err);
+
+/* Write to a descriptor that is open already, which stays the caller's. */
+must_check bool file_replace_use(struct file_replace *ret, int fd,
+                                 const char *name, struct error *err);
 
 /*
  * 'sync': only after the disk has everything, and wait until it has the name

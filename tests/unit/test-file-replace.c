@@ -116,6 +116,30 @@ static void a_device_is_written_in_place(void **state)
     assert_int_equal(access("/dev/null", F_OK), 0);
 }
 
+static void a_pipe_needs_no_name(void **state)
+{
+    struct file_replace f = FILE_REPLACE_NONE;
+    struct error err;
+    char byte, path[32];
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    assert_ok(file_replace_use(&f, fds[1], "a pipe", &err), err);
+    assert_int_equal(write(f.fd, "x", 1), 1);
+    assert_ok(file_replace_commit(&f, true, &err), err);
+    file_replace_release(&f);
+    snprintf(path, sizeof(path), "/dev/fd/%d", fds[1]);
+    assert_ok(file_replace_open(&f, path, 0600, &err), err);
+    assert_int_equal(write(f.fd, "y", 1), 1);
+    assert_ok(file_replace_commit(&f, true, &err), err);
+    file_replace_release(&f);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static void what_cannot_be_a_file_is_refused(void **state)
 {
     struct file_replace f = FILE_REPLACE_NONE;
@@ -138,6 +162,7 @@ int main(void)
         EACH(a_new_file_has_the_mode_asked_for),
         EACH(a_symbolic_link_stays_one),
         EACH(a_device_is_written_in_place),
+        EACH(a_pipe_needs_no_name),
         EACH(what_cannot_be_a_file_is_refused),
     };
 

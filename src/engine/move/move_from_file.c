@@ -3,6 +3,7 @@
  * A guest out of a file.  The file stays; until the guest is unpaused, a
  * failure or a cancellation leaves no domain.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,9 @@ static bool open_input(const char *path, int *ret_fd, struct error *err)
     if (isatty(STDIN_FILENO))
         return error_set(err, ERR_USAGE,
                          "standard input is a terminal, expected an image");
-    return file_open("/dev/stdin", O_RDONLY, 0, ret_fd, err);
+    *ret_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    return *ret_fd >= 0 ||
+           error_set_errno(err, ERR_IO, errno, "standard input");
 }
 
 static bool read_header(const struct move_options *options, int fd,

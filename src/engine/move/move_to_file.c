@@ -32,7 +32,7 @@ static bool open_output(struct file_replace *f, const char *path,
     if (isatty(STDOUT_FILENO))
         return error_set(err, ERR_USAGE,
                          "standard output is a terminal, expected a file");
-    return file_replace_open(f, "/dev/stdout", IMAGE_MODE, err);
+    return file_replace_use(f, STDOUT_FILENO, "standard output", err);
 }
 
 static bool write_header(struct departure *d, int fd, struct error *err)
