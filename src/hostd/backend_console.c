@@ -126,7 +126,8 @@ bool console_backend_start(struct console_backend *b, struct hosted *h,
     };
     bell_init(&b->bell);
     list_init(&b->backend.link);
-    if (!file_open(path, O_WRONLY | O_APPEND | O_CREAT, 0600, &b->fd, err))
+    if (!file_open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC, 0600, &b->fd,
+                   err))
         return false;
     hosted_take(h);
     rc = events_attach_host(&h->m, b->port, &sink);
