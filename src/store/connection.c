@@ -725,6 +725,20 @@ void connection_replay_request(struct connection *c,
     input_trim(c);
 }
 
+void connection_replay_sent(struct connection *c, size_t length)
+{
+    length = size_min(length, c->output_len);
+    if (c->domain)
+        c->domain->ring_rsp_prod += (uint32_t)length;
+    connection_sent(c, length);
+}
+
+void connection_forget_input(struct connection *c)
+{
+    c->in_at = c->in_len = 0;
+    input_trim(c);
+}
+
 void connection_replay_close(struct connection *c)
 {
     connection_close(c);

@@ -16,6 +16,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "store/holder.h"
+#include "store/journal.h"
 
 static int64_t now_ns(void *context)
 {
@@ -163,7 +165,8 @@ static void close_standard_descriptors(void)
         close(null);
 }
 
-static bool daemon_start(struct daemon *d, struct error *err)
+/* 'h' is NULL without a journal. */
+static bool daemon_start(struct daemon *d, struct holder *h, struct error *err)
 {
     struct store_host host = {
         .now_ns = now_ns,
@@ -171,66 +174,112 @@ static bool daemon_start(struct daemon *d, struct error *err)
         .log = &d->log,
         .context = d,
     };
+    int fd = -1;
 
     d->now_ns = clock_now_ns();
     hypervisor_hooks(&host);
+    if (d->journal)
+        journal_hooks(d->journal, d, &host);
     if (!loop_open(d, err) || !signals_open(d, err))
         return false;
     if (!d->options.no_domain_init && !hypervisor_open(d, err))
         return false;
-    if (!store_open(&d->options.store, &host, &d->store, err) ||
-        !sockets_listen(d, err))
+    if (!store_open(&d->options.store, &host, &d->store, err))
         return false;
-    hypervisor_introduce_dom0(d);
-    return true;
+    hypervisor_map_dom0(d, !h || !h->restarted);
+    if (h)
+        return holder_attach(d, h, err) && journal_start(d->journal, d, h, err);
+    return sockets_open(d, &fd, err) && sockets_accept(d, fd, err);
 }
 
 static void daemon_stop(struct daemon *d)
 {
+    if (d->store)
+        store_record(d->store, NULL);
     store_close(d->store);
     hypervisor_close(d);
     close_fd(&d->listener.fd);
     close_fd(&d->signals.fd);
     close_fd(&d->epoll_fd);
-    if (d->socket_path)
-        unlink(d->socket_path);
-    free(d->socket_path);
-    daemon_log_close(d);
+    free(d->inbox);
+    journal_free(d->journal);
+    free(d->closed);
+}
+
+/* What the holder keeps for the workers. */
+static bool holder_open(struct daemon *d, struct holder *h, struct error *err)
+{
+    return (d->options.no_domain_init || hypervisor_open_events(d, err)) &&
+           sockets_open(d, &h->listen_fd, err) &&
+           journal_create(&d->journal, err);
+}
+
+static int serve(struct daemon *d, struct holder *h, int ready_fd)
+{
+    struct error err = {0};
+    bool good = daemon_start(d, h, &err);
+
+    if (!good) {
+        log_error(&d->log, "%s", err.text);
+        daemon_stop(d);
+        return 1;
+    }
+    if (ready_fd >= 0 && !(h && h->restarted)) {
+        close_standard_descriptors();
+        (void)!write(ready_fd, "", 1);
+    }
+    notify_service_manager("READY=1\nSTATUS=serving");
+    loop_run(d);
+    notify_service_manager("STOPPING=1");
+    daemon_stop(d);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct daemon d = {.epoll_fd = -1, .listener.fd = -1, .signals.fd = -1};
+    struct holder h = {.control_fd = -1, .listen_fd = -1};
     struct error err = {0};
     cleanup_fd int pid_fd = -1;
     cleanup_fd int ready_fd = -1;
+    bool worker = false;
+    int status = 1;
     bool good;
 
+    list_init(&d.clients);
     daemon_options_parse(&d.options, argc, argv);
     raise_limits();
     good = d.options.no_fork || go_to_background(&ready_fd, &err);
     good = good && daemon_log_open(&d, d.options.trace_file, &err);
     if (good && d.options.pid_file)
         good = write_pid_file(d.options.pid_file, &pid_fd, &err);
-    good = good && daemon_start(&d, &err);
-    if (!good) {
-        fprintf(stderr, "xenferry-xenstored: %s\n", err.text);
-        daemon_stop(&d);
-        return 1;
-    }
-    if (d.options.output_pid) {
+    if (good && d.options.output_pid) {
         printf("%d\n", (int)getpid());
         fflush(stdout);
     }
-    if (ready_fd >= 0) {
-        close_standard_descriptors();
-        (void)!write(ready_fd, "", 1);
+    if (good && d.options.journal)
+        good = holder_open(&d, &h, &err);
+    if (!good) {
+        fprintf(stderr, "xenferry-xenstored: %s\n", err.text);
+    } else if (d.options.journal) {
+        worker = holder_run(&d, &h, &status);
+        if (worker)
+            status = serve(&d, &h, ready_fd);
+        else
+            daemon_stop(&d);
+        for (uint32_t i = 0; !worker && i < h.nr_clients; i++)
+            close(h.clients[i].fd);
+        free(h.clients);
+        close_fd(&h.listen_fd);
+        close_fd(&h.control_fd);
+    } else {
+        status = serve(&d, NULL, ready_fd);
     }
-    notify_service_manager("READY=1\nSTATUS=serving");
-    loop_run(&d);
-    notify_service_manager("STOPPING=1");
-    daemon_stop(&d);
-    if (d.options.pid_file)
+    if (d.socket_path && good && !worker)
+        unlink(d.socket_path);
+    free(d.socket_path);
+    if (d.options.pid_file && good && !worker)
         unlink(d.options.pid_file);
-    return 0;
+    daemon_log_close(&d);
+    return status;
 }

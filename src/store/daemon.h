@@ -8,6 +8,7 @@
 
 #include <sys/epoll.h>
 
+#include "base/list.h"
 #include "store/store.h"
 
 struct daemon_options {
@@ -48,6 +49,14 @@ struct daemon {
     int64_t now_ns; /* of this turn */
 
     struct hypervisor *hypervisor; /* NULL where there is none */
+
+    /* With --journal: */
+    struct journal *journal;
+    struct holder *holder;
+    struct inbox *inbox;
+    struct list clients; /* on sockets */
+    uint32_t *closed;    /* owned; serials, while a journal is replayed */
+    uint32_t nr_closed;
 };
 
 must_check bool loop_open(struct daemon *d, struct error *err);
@@ -58,24 +67,47 @@ void loop_remove(struct daemon *d, struct watcher *w);
 /* Until d->stopping. */
 void loop_run(struct daemon *d);
 
-/* socket.c: listen on d->options.socket_path, or take up a descriptor. */
-must_check bool sockets_listen(struct daemon *d, struct error *err);
-must_check bool sockets_take_listener(struct daemon *d, int fd,
-                                      struct error *err);
-/* A client on 'fd', which is taken over. */
-struct connection *sockets_client(struct daemon *d, int fd, struct error *err);
+/* daemon_socket.c: a socket at d->options.socket_path or in the run dir. */
+must_check bool sockets_open(struct daemon *d, int *ret_fd, struct error *err);
+/* Accept clients on it; the descriptor is taken over. */
+must_check bool sockets_accept(struct daemon *d, int fd, struct error *err);
+/*
+ * A client on 'fd', which is taken over.  'serial' is the holder's number for
+ * it, 0 without a holder.
+ */
+struct connection *sockets_client(struct daemon *d, int fd, uint32_t serial,
+                                  struct error *err);
 int sockets_fd(struct connection *c);
+
+/* What the journal does with clients; rings are none and change nothing. */
+uint32_t sockets_serial(struct connection *c);
+void sockets_tell_gone(struct connection *c);
+/* Octets of requests that ran, but are still in the socket. */
+void sockets_note_processed(struct connection *c, size_t length);
+void sockets_note_consumed(struct connection *c, size_t length);
+must_check bool sockets_consume_all(struct daemon *d);
+/* A client whose descriptor comes with sockets_attach_all(). */
+struct connection *sockets_client_unattached(struct daemon *d, uint32_t serial,
+                                             struct error *err);
+void sockets_note_closed(struct daemon *d, uint32_t serial);
+struct holder;
+must_check bool sockets_attach_all(struct daemon *d, const struct holder *h,
+                                   struct error *err);
 
 /*
  * hypervisor_*.c: the domains' side.  In a build without Xen there is never
  * one, and no domain can be introduced; every domid counts as existing.
  */
 struct hypervisor;
+/* The event channels alone: they outlive the process that serves. */
+must_check bool hypervisor_open_events(struct daemon *d, struct error *err);
 must_check bool hypervisor_open(struct daemon *d, struct error *err);
 void hypervisor_close(struct daemon *d);
-/* dom0's own ring, if it has one. */
-void hypervisor_introduce_dom0(struct daemon *d);
-/* The four ring and domain hooks of a store_host; context is the daemon. */
+/* dom0's own ring, if it has one; 'introduce' it unless it is known. */
+void hypervisor_map_dom0(struct daemon *d, bool introduce);
+/* Look at all domains: some may have died unseen. */
+void hypervisor_look(struct daemon *d);
+/* The ring and domain hooks of a store_host; context is the daemon. */
 void hypervisor_hooks(struct store_host *host);
 int hypervisor_fd(const struct daemon *d);
 

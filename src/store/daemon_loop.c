@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "store/daemon.h"
+#include "store/journal.h"
 
 #define EVENTS_PER_TURN 256
 
@@ -61,5 +62,7 @@ void loop_run(struct daemon *d)
         if (due <= d->now_ns)
             store_tick(d->store);
         more = store_turn(d->store);
+        if (d->journal)
+            journal_turn(d->journal, d);
     }
 }

@@ -6,6 +6,10 @@
  * cleared by a read that got less than it asked for, so that one read a turn
  * is the rule.  Interest in writing is only registered while a client leaves
  * its replies unread, since each of its reads would wake us.
+ *
+ * With a journal octets are only looked at (SO_PEEK_OFF) until the requests
+ * they make up are recorded; 'processed' counts those that then have to be
+ * taken.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +22,8 @@
 
 #include "base/cleanup.h"
 #include "store/daemon.h"
+#include "store/holder.h"
+#include "store/journal.h"
 
 #define READ_AT_ONCE 8192u
 #define IOV_AT_ONCE  64
@@ -26,24 +32,41 @@ struct client {
     struct watcher watcher;
     struct daemon *daemon;
     struct connection *connection;
+    struct list all; /* on daemon.clients */
+    uint32_t serial;
+    size_t processed;
     bool readable;
     bool wants_out;
 };
+
+static bool client_consume(struct client *client)
+{
+    size_t length = client->processed;
+
+    client->processed = 0;
+    return !length || client->watcher.fd < 0 ||
+           journal_consume(client->daemon->journal,
+                           connection_id(client->connection),
+                           client->watcher.fd, length);
+}
 
 static enum transport_result client_receive(struct connection *c, size_t wanted)
 {
     struct client *client = connection_context(c);
     size_t room = wanted > READ_AT_ONCE ? wanted : READ_AT_ONCE;
+    int flags = MSG_DONTWAIT | (client->daemon->journal ? MSG_PEEK : 0);
     uint8_t *to;
     ssize_t got;
 
     if (!client->readable)
         return TRANSPORT_WAIT;
+    if (!client_consume(client))
+        return TRANSPORT_CLOSED;
     to = connection_input(c, room);
     if (!to)
         return TRANSPORT_CLOSED;
     do
-        got = recv(client->watcher.fd, to, room, MSG_DONTWAIT);
+        got = recv(client->watcher.fd, to, room, flags);
     while (got < 0 && errno == EINTR);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         client->readable = false;
@@ -95,10 +118,12 @@ static void client_close(struct connection *c)
 {
     struct client *client = connection_context(c);
 
-    if (!client)
-        return;
-    loop_remove(client->daemon, &client->watcher);
-    close(client->watcher.fd);
+    if (client->watcher.fd >= 0) {
+        loop_remove(client->daemon, &client->watcher);
+        close(client->watcher.fd);
+    }
+    sockets_tell_gone(c);
+    list_remove(&client->all);
     free(client);
 }
 
@@ -117,33 +142,167 @@ static void client_ready(struct daemon *d, struct watcher *w, uint32_t events)
     connection_wake(client->connection);
 }
 
-struct connection *sockets_client(struct daemon *d, int fd, struct error *err)
+/* Start to serve the descriptor; with a journal, to look before taking. */
+static bool client_attach(struct client *client, int fd, struct error *err)
 {
-    cleanup_fd int owned = fd;
-    cleanup_free struct client *client = calloc(1, sizeof(*client));
-    struct connection *c;
+    int zero = 0;
+
+    client->watcher.fd = fd;
+    client->readable = true;
+    if (client->daemon->journal &&
+        setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) < 0)
+        return error_set_errno(err, ERR_IO, errno, "SO_PEEK_OFF");
+    return loop_add(client->daemon, &client->watcher, EPOLLIN | EPOLLET, err);
+}
+
+static struct client *client_new(struct daemon *d, uint32_t serial,
+                                 struct error *err)
+{
+    struct client *client = calloc(1, sizeof(*client));
 
     if (!client) {
         error_set(err, ERR_NO_MEMORY, "client");
         return NULL;
     }
-    client->watcher.fd = fd;
+    client->watcher.fd = -1;
     client->watcher.ready = client_ready;
     client->daemon = d;
-    client->readable = true;
-    if (!loop_add(d, &client->watcher, EPOLLIN | EPOLLET, err))
-        return NULL;
-    c = store_connect(d->store, &socket_transport, client);
-    if (!c) {
-        loop_remove(d, &client->watcher);
+    client->serial = serial;
+    client->connection = store_connect(d->store, &socket_transport, client);
+    if (!client->connection) {
+        free(client);
         error_set(err, ERR_NO_MEMORY, "client");
         return NULL;
     }
-    client->connection = c;
-    MOVE(client);
-    take_fd(&owned);
-    connection_wake(c);
-    return c;
+    list_append(&d->clients, &client->all);
+    return client;
+}
+
+struct connection *sockets_client_unattached(struct daemon *d, uint32_t serial,
+                                             struct error *err)
+{
+    struct client *client = client_new(d, serial, err);
+
+    return client ? client->connection : NULL;
+}
+
+struct connection *sockets_client(struct daemon *d, int fd, uint32_t serial,
+                                  struct error *err)
+{
+    struct client *client = client_new(d, serial, err);
+
+    if (!client) {
+        close(fd);
+        return NULL;
+    }
+    if (!client_attach(client, fd, err)) {
+        connection_close(client->connection);
+        return NULL;
+    }
+    connection_wake(client->connection);
+    return client->connection;
+}
+
+static bool is_socket(const struct connection *c)
+{
+    return connection_context(c);
+}
+
+uint32_t sockets_serial(struct connection *c)
+{
+    return is_socket(c) ? ((struct client *)connection_context(c))->serial : 0;
+}
+
+void sockets_tell_gone(struct connection *c)
+{
+    struct client *client = connection_context(c);
+
+    if (client && client->serial && client->daemon->holder)
+        holder_tell_gone(client->daemon->holder, client->serial);
+}
+
+void sockets_note_processed(struct connection *c, size_t length)
+{
+    struct client *client = connection_context(c);
+
+    if (client)
+        client->processed += length;
+}
+
+void sockets_note_consumed(struct connection *c, size_t length)
+{
+    struct client *client = connection_context(c);
+
+    if (client)
+        client->processed -= size_min(length, client->processed);
+}
+
+bool sockets_consume_all(struct daemon *d)
+{
+    bool good = true;
+
+    list_for_each (it, &d->clients)
+        good = client_consume(list_object(it, struct client, all)) && good;
+    return good;
+}
+
+void sockets_note_closed(struct daemon *d, uint32_t serial)
+{
+    uint32_t *fresh;
+
+    if (!serial)
+        return;
+    fresh = realloc(d->closed, (d->nr_closed + 1) * sizeof(*fresh));
+    if (!fresh)
+        return;
+    d->closed = fresh;
+    d->closed[d->nr_closed++] = serial;
+}
+
+static bool is_known(const struct daemon *d, uint32_t serial)
+{
+    for (uint32_t i = 0; i < d->nr_closed; i++)
+        if (d->closed[i] == serial)
+            return true;
+    list_for_each (it, &d->clients)
+        if (list_object(it, struct client, all)->serial == serial)
+            return true;
+    return false;
+}
+
+bool sockets_attach_all(struct daemon *d, const struct holder *h,
+                        struct error *err)
+{
+    uint32_t nr = h->nr_clients;
+
+    list_for_each (it, &d->clients) {
+        struct client *client = list_object(it, struct client, all);
+        int fd = holder_fd(h, client->serial);
+
+        connection_forget_input(client->connection);
+        client->watcher.fd = fd;
+        if (fd < 0 || !client_consume(client)) {
+            connection_close(client->connection);
+            continue;
+        }
+        if (!client_attach(client, fd, err))
+            return false;
+    }
+    for (uint32_t i = 0; i < nr; i++) {
+        if (!is_known(d, h->clients[i].serial)) {
+            if (!sockets_client(d, h->clients[i].fd, h->clients[i].serial, err))
+                return false;
+        }
+    }
+    for (uint32_t i = 0; i < d->nr_closed; i++) {
+        holder_tell_gone(d->holder, d->closed[i]);
+        if (holder_fd(h, d->closed[i]) >= 0)
+            close(holder_fd(h, d->closed[i]));
+    }
+    free(d->closed);
+    d->closed = NULL;
+    d->nr_closed = 0;
+    return true;
 }
 
 int sockets_fd(struct connection *c)
@@ -160,20 +319,20 @@ static void listener_ready(struct daemon *d, struct watcher *w, uint32_t events)
 
     (void)events;
     while ((fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-        if (!sockets_client(d, fd, &err))
+        if (!sockets_client(d, fd, 0, &err))
             log_error(&d->log, "new client: %s", err.text);
     if (errno == EMFILE || errno == ENFILE)
         log_error(&d->log, "new client: no descriptor left");
 }
 
-bool sockets_take_listener(struct daemon *d, int fd, struct error *err)
+bool sockets_accept(struct daemon *d, int fd, struct error *err)
 {
     d->listener.fd = fd;
     d->listener.ready = listener_ready;
     return loop_add(d, &d->listener, EPOLLIN, err);
 }
 
-bool sockets_listen(struct daemon *d, struct error *err)
+bool sockets_open(struct daemon *d, int *ret_fd, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     cleanup_fd int fd = -1;
@@ -203,8 +362,6 @@ bool sockets_listen(struct daemon *d, struct error *err)
     umask(mask);
     if (result < 0 || listen(fd, 128) < 0)
         return error_set_errno(err, ERR_IO, errno, "socket %s", d->socket_path);
-    if (!sockets_take_listener(d, fd, err))
-        return false;
-    take_fd(&fd);
+    *ret_fd = take_fd(&fd);
     return true;
 }

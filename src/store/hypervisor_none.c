@@ -2,6 +2,13 @@
 /* A build without Xen's libraries: sockets only. */
 #include "store/daemon.h"
 
+bool hypervisor_open_events(struct daemon *d, struct error *err)
+{
+    (void)d;
+    (void)err;
+    return true;
+}
+
 bool hypervisor_open(struct daemon *d, struct error *err)
 {
     (void)d;
@@ -14,7 +21,13 @@ void hypervisor_close(struct daemon *d)
     (void)d;
 }
 
-void hypervisor_introduce_dom0(struct daemon *d)
+void hypervisor_map_dom0(struct daemon *d, bool introduce)
+{
+    (void)d;
+    (void)introduce;
+}
+
+void hypervisor_look(struct daemon *d)
 {
     (void)d;
 }

@@ -217,6 +217,7 @@ static bool ring_resume(void *context, uint16_t domid, uint32_t local_port,
         return error_set_errno(err, ERR_HOST, errno,
                                "domain %u: the store's page", domid);
     h->domid_of_port[local_port] = domid;
+    xenevtchn_unmask(h->evtchn, local_port);
     *ret = link;
     return true;
 }
@@ -277,22 +278,20 @@ static bool open_all(struct daemon *d, struct hypervisor *h, struct error *err)
     h->xc = xc_interface_open(NULL, NULL, 0);
     if (!h->xc)
         return error_set_errno(err, ERR_HOST, errno, "privileged commands");
-    h->virq_port = xenevtchn_bind_virq(h->evtchn, VIRQ_DOM_EXC);
-    if (h->virq_port < 0)
-        return error_set_errno(err, ERR_HOST, errno, "VIRQ_DOM_EXC");
+    /* A predecessor may have died between taking an event and this. */
+    xenevtchn_unmask(h->evtchn, (evtchn_port_t)h->virq_port);
     h->events.fd = xenevtchn_fd(h->evtchn);
     fcntl(h->events.fd, F_SETFL, O_NONBLOCK);
     h->events.ready = events_ready;
     return loop_add(d, &h->events, EPOLLIN, err);
 }
 
-bool hypervisor_open(struct daemon *d, struct error *err)
+bool hypervisor_open_events(struct daemon *d, struct error *err)
 {
     struct hypervisor *h = calloc(1, sizeof(*h));
 
     if (!h)
         return error_set(err, ERR_NO_MEMORY, "hypervisor");
-    h->virq_port = -1;
     h->evtchn = xenevtchn_open(NULL, 0);
     if (!h->evtchn) {
         log_info(&d->log, "no event channels here: sockets only");
@@ -300,10 +299,28 @@ bool hypervisor_open(struct daemon *d, struct error *err)
         return true;
     }
     d->hypervisor = h;
-    if (open_all(d, h, err))
+    h->virq_port = xenevtchn_bind_virq(h->evtchn, VIRQ_DOM_EXC);
+    if (h->virq_port >= 0)
+        return true;
+    error_set_errno(err, ERR_HOST, errno, "VIRQ_DOM_EXC");
+    hypervisor_close(d);
+    return false;
+}
+
+bool hypervisor_open(struct daemon *d, struct error *err)
+{
+    if (!d->hypervisor && !hypervisor_open_events(d, err))
+        return false;
+    if (!d->hypervisor || open_all(d, d->hypervisor, err))
         return true;
     hypervisor_close(d);
     return false;
+}
+
+void hypervisor_look(struct daemon *d)
+{
+    if (d->hypervisor)
+        look_at_domains(d);
 }
 
 static bool dom0_port(uint32_t *ret)
@@ -317,7 +334,7 @@ static bool dom0_port(uint32_t *ret)
     return *ret;
 }
 
-void hypervisor_introduce_dom0(struct daemon *d)
+void hypervisor_map_dom0(struct daemon *d, bool introduce)
 {
     struct hypervisor *h = d->hypervisor;
     cleanup_fd int fd = -1;
@@ -337,6 +354,6 @@ void hypervisor_introduce_dom0(struct daemon *d)
         return;
     }
     h->dom0_page = page;
-    if (store_introduce(d->store, 0, 0, port) != STORE_OK)
+    if (introduce && store_introduce(d->store, 0, 0, port) != STORE_OK)
         log_error(&d->log, "dom0's ring could not be opened");
 }

@@ -261,7 +261,10 @@ void connection_replay_input(struct connection *c, const void *octets,
 void connection_replay_request(struct connection *c,
                                const struct wire_header *hdr, void *payload,
                                bool skip);
+void connection_replay_sent(struct connection *c, size_t length);
 void connection_replay_close(struct connection *c);
+/* Input that its transport will bring again. */
+void connection_forget_input(struct connection *c);
 void connection_replay_reconnect(struct connection *c);
 void connection_replay_break(struct connection *c, uint32_t error);
 /* Between these nothing is sent, and no ring's page is touched. */
