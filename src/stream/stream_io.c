@@ -69,15 +69,26 @@ bool source_readv(struct stream_source *s, struct iovec *iov, int nr_iov,
     return true;
 }
 
+/* Get past octets by reading them, as far as one read goes. */
+static bool read_past(struct stream_source *s, uint64_t length, size_t *ret_got,
+                      struct error *err)
+{
+    uint8_t dropped[SKIP_CHUNK];
+
+    return source_read_some(
+        s, dropped,
+        (size_t)(length < sizeof(dropped) ? length : sizeof(dropped)), ret_got,
+        err);
+}
+
 bool source_skip(struct stream_source *s, uint64_t length, const char *what,
                  struct error *err)
 {
-    uint8_t dropped[SKIP_CHUNK];
     uint64_t done = 0;
 
     while (done < length) {
         uint64_t skipped = 0;
-        size_t got;
+        size_t got = 0;
 
         if (!s->ops->skip(s->context, length - done, &skipped, err))
             return error_wrap(err, "%s", what);
@@ -86,11 +97,7 @@ bool source_skip(struct stream_source *s, uint64_t length, const char *what,
         done += skipped;
         if (done == length)
             break;
-        if (!source_read_some(s, dropped,
-                              (size_t)(length - done < sizeof(dropped)
-                                           ? length - done
-                                           : sizeof(dropped)),
-                              &got, err))
+        if (!read_past(s, length - done, &got, err))
             return error_wrap(err, "%s", what);
         if (got == 0)
             return source_ended(s, what, done, length, err);
