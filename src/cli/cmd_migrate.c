@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xenferry migrate: a guest to another host. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -16,7 +17,13 @@ enum {
     OPTION_COMMAND,
     OPTION_OFFLINE,
     OPTION_DEBUG,
+    OPTION_DOWNTIME,
+    OPTION_MAX_ROUNDS,
+    OPTION_NOT_CONVERGING,
 };
+
+#define DOWNTIME_MAX_MS 3600000
+#define ROUNDS_MAX      1000
 
 /* clang-format off */
 static const struct command_option options[] = {
@@ -30,6 +37,11 @@ static const struct command_option options[] = {
     {"preserve-domid", 'D', NULL, "Ask for the same domain number there"},
     {"offline", OPTION_OFFLINE, NULL, "Suspend the guest first, then copy"},
     {"debug", OPTION_DEBUG, NULL, "Send all memory twice and compare"},
+    {"downtime", OPTION_DOWNTIME, "MS",
+     "Stop the guest when it will stand for at most so long (50)"},
+    {"max-rounds", OPTION_MAX_ROUNDS, "N", "Copy memory at most N times (10)"},
+    {"not-converging", OPTION_NOT_CONVERGING, "WHAT",
+     "When memory does not settle: stop, cancel or keep-trying (stop)"},
     MOVES_OPTIONS,
     {NULL, 0, NULL, NULL},
 };
@@ -58,6 +70,24 @@ static bool is_address(const char *text)
 {
     return !strncmp(text, "tcp:", 4) || !strncmp(text, "unix:", 5) ||
            !strncmp(text, "cmd:", 4);
+}
+
+/* The helper takes these from its environment: libxl has no way for them. */
+static bool tell_helper(const char *variable, const char *text, uint64_t most,
+                        const char *option, struct error *err)
+{
+    uint64_t value;
+
+    if (!parse_number(text, most, option, &value, err))
+        return false;
+    return setenv(variable, text, 1) == 0 ||
+           error_set(err, ERR_NO_MEMORY, "%s", option);
+}
+
+static bool is_fallback(const char *text)
+{
+    return !strcmp(text, "stop") || !strcmp(text, "cancel") ||
+           !strcmp(text, "keep-trying");
 }
 
 /* What transport_connect() is to connect to. */
@@ -168,6 +198,22 @@ static int run(struct command_line *line)
             break;
         case OPTION_DEBUG:
             l.request.debug = true;
+            break;
+        case OPTION_DOWNTIME:
+            if (!tell_helper("XENFERRY_DOWNTIME_MS", argument, DOWNTIME_MAX_MS,
+                             "--downtime", &err))
+                return command_line_wrong(line, "%s", err.text);
+            break;
+        case OPTION_MAX_ROUNDS:
+            if (!tell_helper("XENFERRY_MAX_ROUNDS", argument, ROUNDS_MAX,
+                             "--max-rounds", &err))
+                return command_line_wrong(line, "%s", err.text);
+            break;
+        case OPTION_NOT_CONVERGING:
+            if (!is_fallback(argument))
+                return command_line_wrong(line, "--not-converging: '%s'",
+                                          argument);
+            setenv("XENFERRY_NOT_CONVERGING", argument, 1);
             break;
         }
     }
