@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xenferry migrate: a guest to another host. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,11 +77,13 @@ static bool is_address(const char *text)
 static bool tell_helper(const char *variable, const char *text, uint64_t most,
                         const char *option, struct error *err)
 {
+    char decimal[24];
     uint64_t value;
 
     if (!parse_number(text, most, option, &value, err))
         return false;
-    return setenv(variable, text, 1) == 0 ||
+    snprintf(decimal, sizeof(decimal), "%" PRIu64, value);
+    return setenv(variable, decimal, 1) == 0 ||
            error_set(err, ERR_NO_MEMORY, "%s", option);
 }
 
