@@ -197,6 +197,7 @@ static void *save_into_pipe(void *argument)
     struct save_request request = w->f->save;
 
     request.fd = w->fd;
+    request.options.event = NULL; /* the counter is the other thread's */
     w->ok = engine_save(&request, &w->f->saved, &w->error);
     close(w->fd);
     return NULL;
@@ -605,6 +606,59 @@ static void missing_records_are_noticed(void **state)
     a_missing_record_is_noticed(f, XCREC_PAGE_DATA, "pfn");
 }
 
+/* Exchange a record with the one that follows it. */
+static void a_misplaced_record_is_noticed(struct engine_fixture *f,
+                                          uint32_t type, const char *message)
+{
+    struct error error;
+    size_t length,
+        at = XCSTREAM_IMAGE_HEADER_SIZE + XCSTREAM_DOMAIN_HEADER_SIZE;
+    cleanup_free uint8_t *image = NULL;
+    cleanup_free uint8_t *mixed = NULL;
+
+    assert_ok(fixture_save(f, &error), error);
+    image = fixture_image(f, &length);
+    mixed = malloc(length);
+    memcpy(mixed, image, length);
+    while (at < length) {
+        struct record_head head =
+            record_head_decode(image + at, ORDER_LITTLE, at);
+        size_t size = (size_t)record_size(head.length);
+
+        if (head.type == type) {
+            struct record_head other =
+                record_head_decode(image + at + size, ORDER_LITTLE, at + size);
+            size_t other_size = (size_t)record_size(other.length);
+
+            memcpy(mixed + at, image + at + size, other_size);
+            memcpy(mixed + at + other_size, image + at, size);
+            break;
+        }
+        at += size;
+    }
+    fixture_set_image(f, mixed, length);
+    memset(&error, 0, sizeof(error));
+    if (fixture_restore(f, &error))
+        fail_msg("record %#x in the wrong place is accepted", type);
+    if (!strstr(error.text, message) || error.offset != at)
+        fail_msg("\"%s\" at %llu, expected \"%s\" at %zu", error.text,
+                 (unsigned long long)error.offset, message, at);
+    fixture_assert_clean(f);
+}
+
+static void misplaced_records_are_noticed(void **state)
+{
+    struct engine_fixture *f = *state;
+
+    fixture_hvm_guest(f);
+    a_misplaced_record_is_noticed(f, XCREC_STATIC_DATA_END, "PAGE_DATA");
+    memory_domain_destroy(f->m, SOURCE);
+    memory_host_rewind(f->m, 1);
+    fixture_pv_guest(f, true);
+    a_misplaced_record_is_noticed(f, XCREC_STATIC_DATA_END, "P2M_FRAMES");
+    a_misplaced_record_is_noticed(f, XCREC_X86_PV_P2M_FRAMES, "PAGE_DATA");
+}
+
 #define engine_test(name) \
     cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 
@@ -638,6 +692,7 @@ int main(void)
         engine_test(flipped_bits_in_an_hvm_image_do_no_harm),
         engine_test(flipped_bits_in_a_pv_image_do_no_harm),
         engine_test(missing_records_are_noticed),
+        engine_test(misplaced_records_are_noticed),
     };
 
     /* A peer that goes away is an error to report. */
