@@ -19,7 +19,7 @@ from . import agent, images, qemu, snapshot
 from .common import LabError, locked, run_dir
 
 ROLES = ("a", "b")
-START_SECONDS = 90
+START_SECONDS = 300
 KEPT_LOGS = 30
 LIFETIME = 4 * 3600
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from . import agent, images, qemu
 from .common import Deadline, LabError, run_tool
 
-BOOT_SECONDS = 180
-LIFETIME = 600
+BOOT_SECONDS = 600
+LIFETIME = 900
 
 
 def overlay(path, base, base_format):
