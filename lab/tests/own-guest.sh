@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
+# lab-test: hosts=1 timeout=2400
 # Our own guest under stock xl: it boots in 16 MB, its checks are clean, and
 # they stay so over saves, restores and a cancelled save.
 #
@@ -25,14 +26,14 @@ lab/lab run -- mkdir -p /var/lab/own-guest || exit 2
 lab/lab copy "$payload" lab/tests/own-guest-dom0 /var/lab/own-guest/ || exit 2
 
 status=0
-while read -r name vcpus options; do
-    echo "== $name: vcpus=$vcpus $options"
+while read -r name vcpus cycles options; do
+    echo "== $name: vcpus=$vcpus cycles=$cycles $options"
     lab/lab run --timeout 900 -- sh /var/lab/own-guest/own-guest-dom0 \
-        "$name" "$vcpus" "$options" </dev/null || status=1
+        "$name" "$vcpus" "$cycles" "$options" </dev/null || status=1
 done <<'END'
-one-fifo 1 rate=100 disk_rate=40 ping_ticks=5
-two-fifo 2 rate=100 disk_rate=40 ping_ticks=5
-two-2l 2 evtchn=2l callback=domain timer=periodic rate=100 disk_rate=40
-two-poll 2 idle=poll rate=100 disk_rate=40 tick_ms=20
+one-fifo 1 2 rate=100 disk_rate=40 ping_ticks=5
+two-fifo 2 3 rate=100 disk_rate=40 ping_ticks=5
+two-2l 2 1 evtchn=2l callback=domain timer=periodic rate=100 disk_rate=40
+two-poll 2 1 idle=poll rate=100 disk_rate=40 tick_ms=20
 END
 exit $status
