@@ -195,11 +195,15 @@ static bool send_pages(struct save *s, struct error *err)
 
 static bool send_everything(struct save *s, struct error *err)
 {
+    int64_t begin = clock_now_ns();
     bool ok;
 
     bitmap_empty(&s->to_send);
     if (!s->hooks->list_pfns(s, &s->to_send, err))
         return false;
+    log_debug(s->request->options.log,
+              "%" PRIu64 " pages found in %" PRId64 " ms",
+              bitmap_count(&s->to_send), (clock_now_ns() - begin) / NS_PER_MS);
     s->full_pass = true;
     ok = send_pages(s, err);
     s->full_pass = false;
