@@ -171,7 +171,7 @@ void guest_ap_main(void)
 {
     trap_load();
     vcpu_register(&machine.options);
-    timer_start_this(&machine.options);
+    timer_start_this();
     vcpu_this()->running = 1;
     interrupts_on();
     vcpu_loop();
@@ -204,7 +204,7 @@ void guest_main(bool long_entry, const struct hvm_start_info *info)
     if (*refused)
         console_print("refused on the command line: %s\n", refused);
     clock_continue_at(1);
-    timer_start_this(&machine.options);
+    timer_start_this();
     vcpu_start_others();
     interrupts_on();
     machine_connect_store(&machine);

@@ -63,7 +63,7 @@ static void reconnect(struct machine *m, uint64_t clock_then)
     clock_continue_at(clock_then);
     connect_events(m);
     block_forget();
-    timer_start_this(&m->options);
+    timer_start_this();
 }
 
 void machine_suspend(struct machine *m)
@@ -82,7 +82,7 @@ void machine_suspend(struct machine *m)
     if (ret) {
         m->cancels++;
         m->blackout_ns = (int64_t)(clock_now() - clock_then);
-        timer_resume_this(&m->options);
+        timer_start_this();
     } else {
         m->suspends++;
         reconnect(m, clock_then);

@@ -52,11 +52,10 @@ void timer_open(const struct options *o, unsigned int nr)
     }
 }
 
-void timer_start_this(const struct options *o)
+void timer_start_this(void)
 {
     struct vcpu *v = vcpu_this();
 
-    (void)o;
     v->tick_last = 0;
     v->tick_next = clock_now() + timer.period_ns;
     if (timer.periodic) {
@@ -69,11 +68,6 @@ void timer_start_this(const struct options *o)
         vcpu_op(VCPUOP_stop_periodic_timer, v->id, NULL);
         arm(v);
     }
-}
-
-void timer_resume_this(const struct options *o)
-{
-    timer_start_this(o);
 }
 
 uint64_t timer_ticks_of(uint64_t ms)

@@ -14,10 +14,7 @@
 void timer_open(const struct options *o, unsigned int nr);
 
 /* Start ticking on the calling vCPU; the gap until now does not count. */
-void timer_start_this(const struct options *o);
-
-/* After a suspend that was cancelled: the same, on timers that still run. */
-void timer_resume_this(const struct options *o);
+void timer_start_this(void);
 
 /* Ticks that 'ms' milliseconds make. */
 uint64_t timer_ticks_of(uint64_t ms);

@@ -180,12 +180,9 @@ void vcpu_park_here_if_asked(const struct options *o)
     __atomic_fetch_add(&park.parked, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&park.asked, __ATOMIC_ACQUIRE))
         cpu_relax();
-    if (park.moved) {
+    if (park.moved)
         vcpu_register(o);
-        timer_start_this(o);
-    } else {
-        timer_resume_this(o);
-    }
+    timer_start_this();
     __atomic_fetch_sub(&park.parked, 1, __ATOMIC_SEQ_CST);
     interrupts_on();
 }
