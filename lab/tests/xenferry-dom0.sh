@@ -64,22 +64,24 @@ nothing_left() {
 }
 
 # The guest of the kind 'own' (the payload of guest/), 'linux' (PVH) or 'pv', on
-# the disk that is given; returns when its first checks are through.
+# the disk that is given, or 'none'; returns when its first checks are through.
 new_guest() { # NAME KIND DISK
-    name=$1 kind=$2 disk=$3
+    name=$1 kind=$2
+    disks="disk = [ \"$3,xvda,w\" ]" own_disk=on linux_disk=check.disk=/dev/xvda
+    [ "$3" != none ] || disks="disk = []" own_disk=off linux_disk=
     case $kind in
     own)
         labguest config "$name" --kernel /opt/xenferry/xenferry-guest \
-            --memory 16 --disk 0 --extra "disk = [ \"$disk,xvda,w\" ]" \
-            --args "mem=4M disk=on rate=200 disk_rate=50" \
+            --memory 16 --disk 0 --extra "$disks" \
+            --args "mem=4M disk=$own_disk rate=200 disk_rate=50" \
             >"$images/$name.cfg"
         ;;
     linux | pv)
         type=pvh
         [ "$kind" = linux ] || type=pv
         labguest config "$name" --type "$type" --memory 96 --disk 0 \
-            --extra "disk = [ \"$disk,xvda,w\" ]" \
-            --args "check.disk=/dev/xvda check.mem=8 check.mem-rate=100" \
+            --extra "$disks" \
+            --args "$linux_disk check.mem=8 check.mem-rate=100" \
             >"$images/$name.cfg"
         ;;
     esac
