@@ -110,6 +110,9 @@ class Instance:
     def boot(self, options, detach):
         """Start the hosts; leave nothing behind when that fails."""
         images.require_tools()
+        if options.cpus < 2:
+            raise LabError(f"--cpus {options.cpus}: expected at least 2, so "
+                           "that HVM and PVH guests can keep off CPU 0")
         with self.lock():
             self.read()
             if self.running():
