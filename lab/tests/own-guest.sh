@@ -12,7 +12,7 @@
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2
-build=build-release
+build="build-release"
 [ "${1-}" != --build ] || build=$2
 payload=$build/guest/xenferry-guest
 if [ ! -f "$payload" ]; then
@@ -21,6 +21,7 @@ if [ ! -f "$payload" ]; then
 fi
 
 booted=
+# shellcheck disable=SC2317 # called by the trap
 stop_host() {
     [ -z "$booted" ] || lab/lab stop
     booted=
