@@ -4,69 +4,27 @@
 Usage: test_convert_legacy.py XENFERRY HELPER
 """
 
-import glob
 import json
 import os
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 import tap
+from harness import (SCRATCH, path, read, run, stock, stock_verify,
+                     write)
 from legacy_images import (Image, PAGE, PHYSMAP, STOCK_PARAMS, named,
                            toolstack_blob)
 from streams import Stream
 
 XENFERRY, HELPER = sys.argv[1:3]
-SCRATCH = tempfile.mkdtemp(prefix="xenferry-test-")
-
-
-def path(name):
-    return os.path.join(SCRATCH, name)
-
-
-def write(name, octets):
-    with open(path(name), "wb") as out:
-        out.write(octets)
-    return path(name)
-
-
-def read(name):
-    with open(path(name), "rb") as file:
-        return file.read()
-
-
-def run(*command, expect=0, **arguments):
-    done = subprocess.run(command, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=300, check=False,
-                          **arguments)
-    if done.returncode != expect:
-        raise AssertionError("%s: exit status %d, expected %d\n%s" % (
-            " ".join(command), done.returncode, expect,
-            done.stderr.decode(errors="replace")[-2000:]))
-    return done
-
-
-def stock(tool):
-    """A stock script and the environment that it needs."""
-    for script in sorted(glob.glob("/usr/lib/xen-*/bin/" + tool)):
-        library = script.replace("/bin/" + tool, "/lib/python")
-        if os.path.isdir(library) and os.access("/usr/bin/python3", os.X_OK):
-            return ["/usr/bin/python3", script], dict(os.environ,
-                                                      PYTHONPATH=library)
-    raise tap.Skip("no %s here (package xen-utils)" % tool)
 
 
 def stock_convert(source, target, case, form, *more):
     script, environment = stock("convert-legacy-stream")
     run(*script, "-i", source, "-o", target, "-w", str(case["width"]), "-g",
         case.get("guest", "hvm"), "-f", form, *more, env=environment)
-
-
-def stock_verify(target, form):
-    script, environment = stock("verify-stream-v2")
-    run(*script, "-i", target, "--format", form, env=environment)
 
 
 def helper(source, target, case, form, *more, expect=0):
@@ -168,6 +126,20 @@ def vcpus_beyond_the_highest():
     at = octets.index(image.vcpu_info())
     octets[at + 8] |= 0x30  # vCPUs 4 and 5, although the highest is 1
     assert stream_of(bytes(octets)).vcpus() == [0, 1]
+
+
+def the_later_one_counts():
+    image = Image(guest="pv", vcpus=(0, 1))
+    octets = image.bytes()
+    early = Image(guest="pv", vcpus=(0, 5)).vcpu_info()
+    at = octets.index(image.vcpu_info())
+    assert stream_of(octets[:at] + early + octets[at:]).vcpus() == [0, 1]
+    image = Image(params=["viridian", "console"])
+    octets = image.bytes()
+    at = octets.index(bytes([0x100 - 11]) + b"\xff\xff\xff\0\0\0\0")
+    twice = octets[at:at + 8] + bytes([77]) + bytes(7)
+    params = stream_of(octets[:at] + twice + octets[at:]).hvm_params()
+    assert [value for index, value in params if index == 9] == [0xFE000]
 
 
 def unknown_ext_block():
@@ -338,6 +310,7 @@ TESTS += [
     ("all three signatures", signatures),
     ("no vCPU chunk means vCPU 0", no_vcpu_chunk),
     ("vCPUs beyond the highest", vcpus_beyond_the_highest),
+    ("the later of two chunks counts", the_later_one_counts),
     ("unknown extended info", unknown_ext_block),
     ("no extended info", no_ext_info),
     ("toolstack data of the other width", toolstack_of_other_width),
