@@ -153,7 +153,9 @@ static bool load_segment(struct machine *m, const uint8_t *elf, size_t length,
 static bool fill_hypercall_page(struct machine *m, uint64_t address,
                                 struct error *err)
 {
-    uint8_t *page = address % PAGE_SIZE ? NULL : ram_at(m, address, PAGE_SIZE);
+    uint8_t *page = address == 0 || address % PAGE_SIZE
+                        ? NULL
+                        : ram_at(m, address, PAGE_SIZE);
 
     if (!page)
         return error_set(err, ERR_FORMAT,

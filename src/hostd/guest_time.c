@@ -80,6 +80,7 @@ uint64_t guest_time_now(const struct guest_time *t)
 void guest_time_set(struct guest_time *t, uint64_t ns)
 {
     t->offset_ns = (int64_t)ns - clock_now_ns();
+    t->anchor_tsc = 0;
 }
 
 int64_t guest_time_deadline(const struct guest_time *t, uint64_t ns)
@@ -92,12 +93,36 @@ int64_t guest_time_deadline(const struct guest_time *t, uint64_t ns)
     return deadline;
 }
 
-void guest_time_publish(const struct guest_time *t, struct vcpu_time_info *info)
+/* What the last anchor says at 'tsc'. */
+static uint64_t anchored(const struct guest_time *t, uint64_t tsc)
 {
+    uint64_t ticks = tsc - t->anchor_tsc;
+
+    ticks =
+        t->scale.shift < 0 ? ticks >> -t->scale.shift : ticks << t->scale.shift;
+    return t->anchor_ns +
+           (uint64_t)((unsigned __int128)ticks * t->scale.multiplier >> 32);
+}
+
+static void renew_anchor(struct guest_time *t)
+{
+    uint64_t ns = guest_time_now(t);
+    uint64_t tsc = tsc_now();
+
+    /* An interruption between the two makes the clock late, not early. */
+    if (t->anchor_tsc && anchored(t, tsc) > ns)
+        ns = anchored(t, tsc);
+    t->anchor_tsc = tsc;
+    t->anchor_ns = ns;
+}
+
+void guest_time_publish(struct guest_time *t, struct vcpu_time_info *info)
+{
+    renew_anchor(t);
     info->version |= 1;
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    info->tsc_timestamp = tsc_now();
-    info->system_time = guest_time_now(t);
+    info->tsc_timestamp = t->anchor_tsc;
+    info->system_time = t->anchor_ns;
     info->tsc_to_system_mul = t->scale.multiplier;
     info->tsc_shift = t->scale.shift;
     __atomic_thread_fence(__ATOMIC_RELEASE);

@@ -5,9 +5,9 @@
  *     guest time = CLOCK_MONOTONIC + offset of the domain
  *
  * A guest reads it as Xen's pvclock, from the time stamp counter and a scale.
- * The scale is a little slow on purpose (PVCLOCK_SLACK_PPM), and the anchor
- * is renewed whenever a vCPU starts to run, so that a renewed anchor is never
- * behind what the guest has read.
+ * The scale is a little slow on purpose (PVCLOCK_SLACK_PPM), the anchor is
+ * renewed whenever a vCPU starts to run, and a new one never says less than
+ * the last one would: the clock does not go back on any vCPU.
  */
 #ifndef HOSTD_GUEST_TIME_H
 #define HOSTD_GUEST_TIME_H
@@ -25,6 +25,8 @@ struct tsc_scale {
 struct guest_time {
     struct tsc_scale scale;
     int64_t offset_ns;
+    uint64_t anchor_tsc; /* of the last anchor; 0: none since the clock */
+    uint64_t anchor_ns;  /* was set */
 };
 
 uint64_t tsc_now(void);
@@ -42,8 +44,7 @@ void guest_time_set(struct guest_time *t, uint64_t ns);
 int64_t guest_time_deadline(const struct guest_time *t, uint64_t ns);
 
 /* A new anchor into a vcpu_time_info that no vCPU reads meanwhile. */
-void guest_time_publish(const struct guest_time *t,
-                        struct vcpu_time_info *info);
+void guest_time_publish(struct guest_time *t, struct vcpu_time_info *info);
 
 /* The wall clock at guest time 0, into shared info. */
 void guest_time_publish_wallclock(const struct guest_time *t,

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,9 +154,11 @@ static void start_copy(struct run *r, enum dirty_method method)
     struct tenant *t = r->t;
     struct error err;
 
-    r->copy = calloc(t->h.m.memory.nr_gfns, PAGE_SIZE);
-    if (!r->copy)
-        die(r, "copy", "no memory");
+    r->copy =
+        mmap(NULL, t->h.m.memory.nr_gfns * PAGE_SIZE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (r->copy == MAP_FAILED)
+        die(r, "copy", strerror(errno));
     hosted_take(&t->h);
     check(r, dirty_start(&t->dirty, &t->h.m, method, &err), "dirty", &err);
     t->h.log_stores = method == DIRTY_ENGINE_HOOKS;
@@ -224,11 +227,12 @@ static void set_up(struct run *r, const char *kernel, unsigned int vcpus,
 
 static void tear_down(struct run *r)
 {
+    if (r->copy)
+        munmap(r->copy, r->t->h.m.memory.nr_gfns * PAGE_SIZE);
     embedded_host_close(&r->host);
     unlink(r->disk);
     unlink(r->console);
     rmdir(r->folder);
-    free(r->copy);
 }
 
 int main(int argc, char **argv)
