@@ -258,6 +258,8 @@ def bad_images():
     refused("at least 8", b"x")
     refused("unknown data", b"\xa5" * 100)
     refused("expected an image of a guest", b"\x7fELF" + bytes(100))
+    refused("no libxc image", libxl_header() + record(0))
+    refused("a second", libxl_header() + (record(1) + libxc()) * 2 + record(0))
     big = bytearray(libxc())
     big[16:18] = b"\0\1"
     refused("big-endian", bytes(big))

@@ -380,6 +380,11 @@ static bool convert_libxl_record(struct conversion *c,
 
     switch (item->head.type) {
     case XLREC_END:
+        if (!c->libxc_ended)
+            return error_set_at(err, ERR_FORMAT, item->offset,
+                                "libxl END at offset %" PRIu64
+                                ": no libxc image before it, expected one",
+                                item->offset);
         c->done = true;
         break;
     case XLREC_CHECKPOINT_END:
@@ -393,6 +398,11 @@ static bool convert_libxl_record(struct conversion *c,
     case XLREC_CHECKPOINT_STATE:
         return drop_record(c, item);
     case XLREC_LIBXC_CONTEXT:
+        if (c->libxc_ended)
+            return error_set_at(err, ERR_FORMAT, item->offset,
+                                "LIBXC_CONTEXT at offset %" PRIu64
+                                ": a second libxc image, expected one",
+                                item->offset);
         break;
     default:
         if (c->options->checkpoint && !c->libxc_ended)
