@@ -7,9 +7,8 @@
 #include "stream/xc/xc_page_data.h"
 #include "stream/xc/xc_records.h"
 
-/* Whether a checkpoint is complete with this item. */
-static bool completes_checkpoint(const struct stream_reader *r,
-                                 const struct stream_item *item)
+bool image_completes_checkpoint(const struct stream_reader *r,
+                                const struct stream_item *item)
 {
     return r->in_libxl ? item->kind == ITEM_LIBXL_RECORD &&
                              item->head.type == XLREC_CHECKPOINT_END
@@ -30,7 +29,7 @@ bool image_scan(struct stream_source *source, struct image_scan *ret,
         ok = stream_reader_next(&r, &item, &scan.why);
         if (!ok)
             break;
-        if (completes_checkpoint(&r, &item) &&
+        if (image_completes_checkpoint(&r, &item) &&
             stream_reader_finish_body(&r, &scan.why))
             scan.nr_checkpoints++;
     }
@@ -47,9 +46,9 @@ bool image_scan(struct stream_source *source, struct image_scan *ret,
     return ok;
 }
 
-static bool index_record(struct stream_source *source,
-                         const struct stream_item *item, struct page_data *pd,
-                         struct page_index *index, struct error *err)
+bool image_index_record(struct stream_source *source,
+                        const struct stream_item *item, struct page_data *pd,
+                        struct page_index *index, struct error *err)
 {
     uint64_t offset;
 
@@ -83,8 +82,8 @@ bool image_index(struct stream_source *source, uint32_t checkpoint,
         if (!ok)
             break;
         if (item.kind == ITEM_LIBXC_RECORD && item.head.type == XCREC_PAGE_DATA)
-            ok = index_record(source, &item, &pd, index, err);
-        else if (completes_checkpoint(&r, &item) &&
+            ok = image_index_record(source, &item, &pd, index, err);
+        else if (image_completes_checkpoint(&r, &item) &&
                  ++nr_checkpoints == checkpoint)
             break;
     }

@@ -8,6 +8,7 @@
 
 #include "stream/image/page_index.h"
 #include "stream/stream_reader.h"
+#include "stream/xc/xc_page_data.h"
 
 struct image_scan {
     uint32_t nr_checkpoints; /* complete ones */
@@ -30,6 +31,14 @@ must_check bool image_scan(struct stream_source *source, struct image_scan *ret,
  */
 must_check bool image_index(struct stream_source *source, uint32_t checkpoint,
                             struct page_index *index, struct error *err);
+
+/* Parts of the above: one PAGE_DATA record; whether an item ends a round. */
+must_check bool image_index_record(struct stream_source *source,
+                                   const struct stream_item *item,
+                                   struct page_data *pd,
+                                   struct page_index *index, struct error *err);
+bool image_completes_checkpoint(const struct stream_reader *r,
+                                const struct stream_item *item);
 
 /* Read a page by an index made of the same file.  'base' is the octet of the
  * file that the source's offset 0 stands for. */
