@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 lab/lab run -i --timeout 800 -- sh -seu <<'END'
 for type in pvh pv; do
     labguest create "$type" --type "$type" --net 192.0.2.100
-    labguest wait "$type" 3 300
+    labguest wait "$type" 3
     busybox ping -c 3 -w 60 192.0.2.100
     labguest verify "$type"
     xl destroy "$type"

@@ -22,7 +22,7 @@ move() {
     on "$3" sh -c 'socat -b 1048576 TCP-LISTEN:9000,reuseaddr \
         EXEC:"xl migrate-receive" >/var/log/xen/receive.log 2>&1 &'
     on "$2" xl migrate -s "" "$1" "socat -b 1048576 - TCP:$4:9000,retry=20"
-    on "$3" labguest wait "$1" 3 300
+    on "$3" labguest wait "$1" 3
     on "$2" labguest log "$1" >>"$scratch/$1"
     # What it prints here after coming back starts a new part of the log.
     on "$2" sh -c "rm /var/log/xen/console/guest-$1*"

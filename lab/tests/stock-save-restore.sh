@@ -12,7 +12,7 @@ for type in pvh pv; do
     for cycle in 1 2; do
         xl save "$type" /var/lab/image
         xl restore /var/lab/image
-        labguest wait "$type" 3 300
+        labguest wait "$type" 3
         echo "$type: cycle $cycle"
     done
     labguest verify "$type"

@@ -142,7 +142,7 @@ class Instance:
                             snapshot.find(dom0, args, rebuild=True), args,
                             detach)
         for host in self.hosts.values():
-            host.check(["set-role", host.role, f"{time.time():.3f}"], 30)
+            host.check(["set-role", host.role, f"{time.time():.3f}"], 120)
             self.start_xen(host, options)
 
     def launch(self, options, dom0, ready, args, detach):
@@ -187,7 +187,7 @@ class Instance:
             put(host, [options.xenstored], "/usr/lib/xenlab/xenstored/")
             argv += ["/usr/lib/xenlab/xenstored/" +
                      Path(options.xenstored).name, *options.xenstored_arg]
-        host.check(argv, 120)
+        host.check(argv, 300)
 
     def collect_logs(self, folder):
         """Copy what there is to read about the hosts."""

@@ -99,7 +99,7 @@ class Shared:
         """Make it ready for the next test, or give it up."""
         try:
             for host in self.lab.hosts.values():
-                host.check(["labguest", "clean"], 120)
+                host.check(["labguest", "clean"], 300)
         except LabError as e:
             say(f"a fresh instance for the next test: {e}")
             self.clean = False
