@@ -241,12 +241,29 @@ static bool suspend_guest(struct save *s, struct error *err)
 
 /* ---- live ------------------------------------------------------------ */
 
-static bool start_log_dirty(struct save *s, struct error *err)
+/*
+ * *ret_live is false where the host cannot follow what this guest writes and
+ * the caller has not ruled out to stop it for as long as it takes.
+ */
+static bool start_log_dirty(struct save *s, bool *ret_live, struct error *err)
 {
     struct host *host = s->request->host;
+    struct error error;
 
-    if (!host->ops->log_dirty_enable(host, s->request->domid, err))
-        return false;
+    *ret_live = true;
+    if (!host->ops->log_dirty_enable(host, s->request->domid, &error)) {
+        if (error.code != ERR_UNSUPPORTED ||
+            s->request->precopy.fallback == PRECOPY_CANCEL) {
+            if (err)
+                *err = error;
+            return false;
+        }
+        log_warning(s->request->options.log,
+                    "%s; the guest stops before its memory is sent",
+                    error.text);
+        *ret_live = false;
+        return true;
+    }
     s->log_dirty = true;
     if (s->info.type != GUEST_X86_HVM)
         return true;
@@ -361,21 +378,26 @@ static bool send_for_verification(struct save *s, struct error *err)
     return write_empty(s, XCREC_VERIFY, err) && send_everything(s, err);
 }
 
-static bool send_live(struct save *s, struct error *err)
-{
-    if (!start_log_dirty(s, err) || !precopy(s, err) ||
-        !suspend_guest(s, err) || !send_rest(s, err))
-        return false;
-    return !s->request->verify || s->request->kind != STREAM_PLAIN ||
-           send_for_verification(s, err);
-}
-
 static bool send_stopped(struct save *s, struct error *err)
 {
     if (!suspend_guest(s, err))
         return false;
     enter_phase(s, PHASE_FINAL);
     return send_everything(s, err);
+}
+
+static bool send_live(struct save *s, struct error *err)
+{
+    bool live;
+
+    if (!start_log_dirty(s, &live, err))
+        return false;
+    if (!live)
+        return send_stopped(s, err);
+    if (!precopy(s, err) || !suspend_guest(s, err) || !send_rest(s, err))
+        return false;
+    return !s->request->verify || s->request->kind != STREAM_PLAIN ||
+           send_for_verification(s, err);
 }
 
 /* ---- the whole ------------------------------------------------------- */

@@ -225,7 +225,8 @@ struct host_ops {
     /*
      * Start to note every frame that the guest writes (pfns for PV, gfns for
      * HVM).  All frames start clean.  A mode left over from somebody else is
-     * ended first.
+     * ended first.  ERR_UNSUPPORTED where the host cannot do this for guests
+     * of the domain's type.
      */
     must_check bool (*log_dirty_enable)(struct host *host, uint32_t domid,
                                         struct error *err);

@@ -217,6 +217,8 @@ static bool op_log_dirty_enable(struct host *host, uint32_t domid,
 
     if (!call(host, domid, &d, err))
         return false;
+    if (memory_host_of(host)->no_log_dirty)
+        return error_set(err, ERR_UNSUPPORTED, "no log-dirty mode");
     bitmap_empty(&d->dirty);
     d->log_dirty = true;
     return true;

@@ -54,6 +54,7 @@ struct memory_host {
     long fail_at;     /* the call of this number fails; 0: none */
     uint64_t bad_gfn; /* does not map; MEMORY_NO_FRAME: all do */
     bool no_superpages;
+    bool no_log_dirty;
 
     /* Runs in log_dirty_clean(), before the log is taken. */
     void (*script)(struct memory_host *m, unsigned int step);

@@ -140,6 +140,25 @@ static void a_guest_that_never_settles_is_stopped_or_left_as_asked(void **state)
     fixture_assert_clean(f);
 }
 
+static void a_host_without_log_dirty_mode_stops_the_guest_first(void **state)
+{
+    struct engine_fixture *f = *state;
+    struct error error;
+
+    fixture_pv_guest(f, true);
+    f->save.live = true;
+    f->m->no_log_dirty = true;
+    assert_ok(fixture_save(f, &error), error);
+    assert_int_equal(f->saved.rounds, 0);
+    assert_ok(fixture_restore(f, &error), error);
+    fixture_assert_same_pv(f);
+
+    f->save.precopy.fallback = PRECOPY_CANCEL;
+    assert_refused(fixture_save(f, &error), error, ERR_UNSUPPORTED,
+                   "no log-dirty mode");
+    assert_int_equal(f->nr_suspends, 1);
+}
+
 static void verification_finds_no_difference(void **state)
 {
     struct engine_fixture *f = *state;
@@ -670,6 +689,7 @@ int main(void)
         engine_test(zero_pages_take_no_blocks),
         engine_test(a_live_hvm_guest_comes_back),
         engine_test(a_guest_that_never_settles_is_stopped_or_left_as_asked),
+        engine_test(a_host_without_log_dirty_mode_stops_the_guest_first),
         engine_test(verification_finds_no_difference),
         engine_test(a_pv_guest_comes_back),
         engine_test(a_live_pv_guest_comes_back),

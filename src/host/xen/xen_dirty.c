@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Xen's log of the pages that a guest writes. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "host/xen/xen_host.h"
@@ -19,6 +20,12 @@ bool xen_log_dirty_enable(struct host *host, uint32_t domid, struct error *err)
             xc_shadow_control(xen->xch, domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL,
                               0);
     }
+    /* PV guests need shadow paging, which some builds of Xen leave out. */
+    if (errno == EOPNOTSUPP)
+        return error_set_errno(err, ERR_UNSUPPORTED, errno,
+                               "log-dirty mode for domain %" PRIu32
+                               ": this Xen has none for its type",
+                               domid);
     return xen_error(err, errno, domid, "log-dirty mode");
 }
 
