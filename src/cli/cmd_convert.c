@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "cli/image_file.h"
+#include "cli/guest_file.h"
 #include "cli/new_file.h"
 #include "cli/output.h"
 #include "cli/work_progress.h"
@@ -54,8 +54,6 @@ static const struct command_option options[] = {
      "Give up when a pipe moves nothing for so long"                                            },
     {NULL,         0,                 NULL,      NULL                                           },
 };
-
-#define CHECKPOINT_LAST UINT32_MAX
 
 struct convert {
     struct command_line *line;
@@ -394,15 +392,7 @@ static bool parse_option(struct convert *c, int key, const char *argument,
         c->compact = true;
         return true;
     case OPTION_CHECKPOINT:
-        c->checkpoint = CHECKPOINT_LAST;
-        if (strcmp(argument, "last") == 0)
-            return true;
-        if (!parse_number(argument, CHECKPOINT_LAST - 1, "--checkpoint",
-                          &number, err))
-            return false;
-        c->checkpoint = (uint32_t)number;
-        return number > 0 ||
-               error_set(err, ERR_USAGE, "--checkpoint: 0, expected 1 or more");
+        return parse_checkpoint(argument, &c->checkpoint, err);
     case OPTION_CONFIG:
         c->config_path = argument;
         return true;

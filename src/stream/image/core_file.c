@@ -334,8 +334,8 @@ static bool write_core(struct core *c, struct stream_sink *sink,
 
     if (!find_runs(c, err) || !find_loads(c, options, err))
         return false;
-    for (uint32_t i = 0; i < CORE_VCPUS_MAX && guest_registers_get(c->g, i, &r);
-         i++) {
+    for (uint32_t i = 0;
+         i < GUEST_VCPUS_MAX && guest_registers_get(c->g, i, &r); i++) {
         append_prstatus(c, &r);
         result->nr_vcpus++;
     }

@@ -22,7 +22,6 @@
 
 /* PT_LOADs at most; an image of scattered pages has many. */
 #define CORE_LOADS_MAX (UINT32_C(1) << 20)
-#define CORE_VCPUS_MAX 8192
 
 struct core_options {
     bool by_virtual;  /* p_vaddr as the page tables of 'vcpu' say */

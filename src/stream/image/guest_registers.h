@@ -10,6 +10,9 @@
 
 #include "stream/image/guest_image.h"
 
+/* Nobody has more. */
+#define GUEST_VCPUS_MAX 8192
+
 enum guest_paging {
     PAGING_NONE,
     PAGING_32,  /* two levels */
@@ -21,10 +24,10 @@ enum guest_paging {
 /* X(field) for each 64-bit register. */
 #define GUEST_REGISTERS(X)                                                     \
     X(rax)                                                                     \
-    X(rbx) X(rcx) X(rdx) X(rsi) X(rdi) X(rbp) X(rsp) X(r8) X(r9) X(r10) X(r11) \
-        X(r12) X(r13) X(r14) X(r15) X(rip) X(rflags) X(cs) X(ds) X(es) X(fs)   \
-            X(gs) X(ss) X(fs_base) X(gs_base) X(cr0) X(cr2) X(cr3) X(cr4)      \
-                X(efer)
+    X(rbx)                                                                     \
+    X(rcx) X(rdx) X(rsi) X(rdi) X(rbp) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) \
+        X(r13) X(r14) X(r15) X(rip) X(rflags) X(cs) X(ds) X(es) X(fs) X(gs)    \
+            X(ss) X(fs_base) X(gs_base) X(cr0) X(cr2) X(cr3) X(cr4) X(efer)
 
 struct guest_registers {
     uint32_t vcpu;
