@@ -29,7 +29,7 @@ status() { # COMMAND...: its exit status
 cd "$scratch" || exit 2
 "$make_image" layer=xl frames=100 rounds=1 emulator=1 >a
 "$make_image" layer=libxl frames=50 checkpoints=2 emulator=1 >remus
-head -c 3000 a >cut
+head -c 3000 a >short
 
 # inspect
 is 0 "$(status "$xenferry" inspect a)" "inspect reads a file"
@@ -45,7 +45,7 @@ is "2 x86 HVM 100" "$(python3 -c '
 import json
 s = json.load(open("json"))["summary"]
 print(s["passes"], s["guest"], s["distinct_frames"])')" "the summary counts"
-is 1 "$(status "$xenferry" inspect cut)" "a cut image is an error"
+is 1 "$(status "$xenferry" inspect short)" "a cut image is an error"
 is 1 "$(grep -c 'code: truncated' out)" "which says so"
 is 1 "$(status "$xenferry" inspect nothing)" "no such file"
 is 64 "$(status "$xenferry" inspect)" "no file named"
@@ -56,12 +56,12 @@ is 0 "$(status "$xenferry" verify a)" "a clean image"
 is 1 "$(status "$xenferry" verify remus)" "a checkpointed image: a warning"
 is 2 "$(status "$xenferry" verify --for 4.13 a)" "4.13 refuses version 3"
 is 0 "$(status "$xenferry" verify --for 4.20 a)" "4.20 takes it"
-is 2 "$(status "$xenferry" verify cut)" "a cut image"
+is 2 "$(status "$xenferry" verify short)" "a cut image"
 is 3 "$(status "$xenferry" verify nothing)" "no such file"
 is 64 "$(status "$xenferry" verify --for 3.4 a)" "no such release"
 printf '' >empty
 is 2 "$(status "$xenferry" verify empty)" "an empty file"
-is 2 "$(cat cut | "$xenferry" verify -q - >out; echo $?)" "a cut pipe"
+is 2 "$(cat short | "$xenferry" verify -q - >out; echo $?)" "a cut pipe"
 is 0 "$(wc -c <out)" "quiet prints nothing"
 
 # A pipe that stalls is an error after the time that was asked for.
