@@ -11,8 +11,8 @@
 #include "base/cleanup.h"
 
 /* Relative to the program's folder. */
-static const char *const beside_program[] = {".", "../host/xen",
-                                             "../lib/xenferry"};
+static const char *const beside_program[] = {
+    ".", "../host/xen", "../host/embedded", "../lib/xenferry"};
 
 static void program_folder(char *ret, size_t size)
 {

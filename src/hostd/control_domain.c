@@ -301,6 +301,51 @@ static bool domain_unpause(struct request *r, struct error *err)
     return true;
 }
 
+/*
+ * From outside, whatever the guest does just then: it stands still, with the
+ * reason given, until it is resumed or destroyed.
+ */
+static bool domain_shutdown(struct request *r, struct error *err)
+{
+    struct tenant *t;
+    uint64_t reason;
+    bool ended;
+
+    if (!request_domain(r, &t, err) ||
+        !request_number(r, "reason", SHUTDOWN_MAX, &reason, err) ||
+        !hosted_pause(&t->h, deadline_after_ms(REST_MS), err))
+        return false;
+    hosted_take(&t->h);
+    ended = t->h.m.shutdown != SHUTDOWN_NONE;
+    if (!ended)
+        t->h.m.shutdown = (uint32_t)reason;
+    hosted_give(&t->h);
+    if (!ended)
+        return true;
+    hosted_unpause(&t->h);
+    return error_set(err, ERR_STATE, "domain %s has shut down already",
+                     t->name);
+}
+
+static bool domain_resume(struct request *r, struct error *err)
+{
+    struct tenant *t;
+    bool suspended;
+
+    if (!request_domain(r, &t, err))
+        return false;
+    hosted_take(&t->h);
+    suspended = t->h.m.shutdown == SHUTDOWN_suspend && hosted_is_paused(&t->h);
+    if (suspended)
+        t->h.m.shutdown = SHUTDOWN_NONE;
+    hosted_give(&t->h);
+    if (!suspended)
+        return error_set(err, ERR_STATE,
+                         "domain %s was not suspended from outside", t->name);
+    hosted_unpause(&t->h);
+    return true;
+}
+
 static bool domain_destroy(struct request *r, struct error *err)
 {
     struct tenant *t;
@@ -353,15 +398,17 @@ static bool domain_type(struct request *r, struct error *err)
 }
 
 const struct request_handler control_domain_handlers[] = {
-    {"host-info",      host_info     },
-    {"host-stop",      host_stop     },
-    {"domain-create",  domain_create },
-    {"domain-list",    domain_list   },
-    {"domain-show",    domain_show   },
-    {"domain-pause",   domain_pause  },
-    {"domain-unpause", domain_unpause},
-    {"domain-destroy", domain_destroy},
-    {"domain-console", domain_console},
-    {"domain-type",    domain_type   },
-    {NULL,             NULL          },
+    {"host-info",       host_info      },
+    {"host-stop",       host_stop      },
+    {"domain-create",   domain_create  },
+    {"domain-list",     domain_list    },
+    {"domain-show",     domain_show    },
+    {"domain-pause",    domain_pause   },
+    {"domain-unpause",  domain_unpause },
+    {"domain-shutdown", domain_shutdown},
+    {"domain-resume",   domain_resume  },
+    {"domain-destroy",  domain_destroy },
+    {"domain-console",  domain_console },
+    {"domain-type",     domain_type    },
+    {NULL,              NULL           },
 };

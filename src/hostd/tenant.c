@@ -15,7 +15,7 @@
 #include "base/io.h"
 #include "hostd/events.h"
 #include "hostd/grants.h"
-#include "hostd/guest_image.h"
+#include "hostd/kernel_image.h"
 
 #define PAGES_PER_MIB 256u
 
@@ -43,8 +43,8 @@ static bool load_kernel(struct tenant *t, const struct tenant_config *config,
     image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (image == MAP_FAILED)
         return error_set_errno(err, ERR_IO, errno, "%s", config->kernel);
-    ok = guest_image_load(&t->h.m, image, (size_t)st.st_size, config->cmdline,
-                          &state, err);
+    ok = kernel_image_load(&t->h.m, image, (size_t)st.st_size, config->cmdline,
+                           &state, err);
     munmap(image, (size_t)st.st_size);
     if (ok)
         hosted_set_cpu(&t->h, 0, &state);
@@ -165,7 +165,7 @@ static bool build(struct tenant *t, const struct tenant_config *config,
     t->h.m.max_pages = pages + 2;
     if (!config->kernel)
         return true;
-    if (!guest_image_populate(&t->h.m, pages, err) ||
+    if (!kernel_image_populate(&t->h.m, pages, err) ||
         !load_kernel(t, config, err) || !set_up_rings(t, err))
         return false;
     if (!console_backend_start(&t->console, &t->h, config->console, err) ||
@@ -191,7 +191,7 @@ bool tenant_create(const struct tenant_config *config,
     if (!t)
         return error_set(err, ERR_NO_MEMORY, "domain: no memory");
     if (!hosted_init(&t->h, config->domid, config->vcpus,
-                     guest_image_gfns(pages), log, err)) {
+                     kernel_image_gfns(pages), log, err)) {
         free(t);
         return false;
     }

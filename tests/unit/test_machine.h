@@ -7,9 +7,9 @@
 
 #include "hostd/events.h"
 #include "hostd/grants.h"
-#include "hostd/guest_image.h"
 #include "hostd/guest_machine.h"
 #include "hostd/hypercall_serve.h"
+#include "hostd/kernel_image.h"
 
 #define TEST_DOMID 7
 #define TEST_PAGES 4096u
@@ -71,10 +71,10 @@ static int machine_setup(void **state)
     struct error err;
 
     assert_non_null(t);
-    assert_ok(machine_init(&t->m, TEST_DOMID, 2, guest_image_gfns(TEST_PAGES),
+    assert_ok(machine_init(&t->m, TEST_DOMID, 2, kernel_image_gfns(TEST_PAGES),
                            &test_ops, &err),
               err);
-    assert_ok(guest_image_populate(&t->m, TEST_PAGES, &err), err);
+    assert_ok(kernel_image_populate(&t->m, TEST_PAGES, &err), err);
     t->m.time.scale = tsc_scale_from_khz(2000000);
     for (unsigned int i = 0; i < MACHINE_VCPUS_MAX; i++)
         t->m.vcpu[i].cr3 = CR3_NONE;

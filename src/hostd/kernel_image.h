@@ -11,8 +11,8 @@
  * The vCPU starts at the ELF entry point with RBX = 0x9000, interrupts off,
  * and the page named by the note XEN_ELFNOTE_HYPERCALL_PAGE filled.
  */
-#ifndef HOSTD_GUEST_IMAGE_H
-#define HOSTD_GUEST_IMAGE_H
+#ifndef HOSTD_KERNEL_IMAGE_H
+#define HOSTD_KERNEL_IMAGE_H
 
 #include "hostd/cpu_state.h"
 #include "hostd/guest_machine.h"
@@ -27,14 +27,14 @@
 #define GUEST_KERNEL_MAX  ((size_t)64 << 20)
 
 /* One more than the highest gfn of a guest with this much RAM. */
-uint64_t guest_image_gfns(uint64_t nr_pages);
+uint64_t kernel_image_gfns(uint64_t nr_pages);
 
 /* RAM of 'nr_pages', and the two ring pages. */
-must_check bool guest_image_populate(struct machine *m, uint64_t nr_pages,
-                                     struct error *err);
+must_check bool kernel_image_populate(struct machine *m, uint64_t nr_pages,
+                                      struct error *err);
 
-must_check bool guest_image_load(struct machine *m, const uint8_t *elf,
-                                 size_t length, const char *cmdline,
-                                 struct cpu_state *ret, struct error *err);
+must_check bool kernel_image_load(struct machine *m, const uint8_t *elf,
+                                  size_t length, const char *cmdline,
+                                  struct cpu_state *ret, struct error *err);
 
 #endif

@@ -51,7 +51,8 @@ static struct kernel good(void)
 static bool load(struct test_machine *t, const struct kernel *k, size_t length,
                  struct cpu_state *ret, struct error *err)
 {
-    return guest_image_load(&t->m, (const uint8_t *)k, length, "a b", ret, err);
+    return kernel_image_load(&t->m, (const uint8_t *)k, length, "a b", ret,
+                             err);
 }
 
 static void a_kernel_is_ready_to_start(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hostd/guest_image.h"
+#include "hostd/kernel_image.h"
 
 #include <elf.h>
 #include <inttypes.h>
@@ -23,14 +23,14 @@
 #define PHDRS_MAX 64u
 #define NOTES_MAX ((size_t)64 << 10)
 
-uint64_t guest_image_gfns(uint64_t nr_pages)
+uint64_t kernel_image_gfns(uint64_t nr_pages)
 {
     return nr_pages > LOW_RAM_GFNS ? HIGH_GFN + (nr_pages - LOW_RAM_GFNS)
                                    : LOW_GFNS;
 }
 
-bool guest_image_populate(struct machine *m, uint64_t nr_pages,
-                          struct error *err)
+bool kernel_image_populate(struct machine *m, uint64_t nr_pages,
+                           struct error *err)
 {
     uint64_t low = nr_pages < LOW_RAM_GFNS ? nr_pages : LOW_RAM_GFNS;
 
@@ -166,9 +166,9 @@ static bool fill_hypercall_page(struct machine *m, uint64_t address,
     return true;
 }
 
-bool guest_image_load(struct machine *m, const uint8_t *elf, size_t length,
-                      const char *cmdline, struct cpu_state *ret,
-                      struct error *err)
+bool kernel_image_load(struct machine *m, const uint8_t *elf, size_t length,
+                       const char *cmdline, struct cpu_state *ret,
+                       struct error *err)
 {
     uint64_t hypercall_page = 0;
     Elf64_Ehdr header;
