@@ -13,6 +13,9 @@
  *                  local port, 100 + N, as a u32; port 1 is VIRQ_DOM_EXC
  *   xsd_port       dom0's own port as text; its page is dom0.ring
  */
+/* Both open() and open64() are wrapped: the names must stay apart. */
+#undef _FILE_OFFSET_BITS
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -238,6 +241,10 @@ int xc_interface_close(xc_interface *handle)
     (void)handle;
     return 0;
 }
+
+/* Of older interfaces, no longer declared: stock daemons still call it. */
+void *xc_map_foreign_range(xc_interface *handle, uint32_t domid, int size,
+                           int prot, unsigned long mfn);
 
 void *xc_map_foreign_range(xc_interface *handle, uint32_t domid, int size,
                            int prot, unsigned long mfn)

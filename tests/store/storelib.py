@@ -100,7 +100,8 @@ class Daemon:
         env['FAKEXEN_DIR'] = self.dir
         env['XENSTORED_RUNDIR'] = self.dir
         env.pop('XENSTORED_PATH', None)
-        env.setdefault('ASAN_OPTIONS', 'detect_leaks=1')
+        env.setdefault('ASAN_OPTIONS',
+                       'detect_leaks=1:quarantine_size_mb=8')
         preload = []
         if self.kind == 'ours':
             binary = os.environ['XENSTORED']
@@ -175,7 +176,18 @@ class Daemon:
 
     def pid(self):
         """The process that serves."""
-        return self.process.pid
+        if '--journal' not in self.args:
+            return self.process.pid
+        path = f'/proc/{self.process.pid}/task/{self.process.pid}/children'
+        with open(path) as f:
+            children = f.read().split()
+        return int(children[0]) if children else None
+
+    def kill_worker(self):
+        """Kill the serving process alone; its holder starts another."""
+        before = self.pid()
+        os.kill(before, signal.SIGKILL)
+        return before
 
     def memory_kib(self):
         with open(f'/proc/{self.pid()}/status') as f:
@@ -204,6 +216,9 @@ class Daemon:
         return self
 
     def __exit__(self, kind, value, tb):
+        if kind is not None and issubclass(kind, Exception):
+            for line in self.output().splitlines()[-40:]:
+                print(f'# daemon: {line}')
         self.stop(check=kind is None)
 
 
@@ -360,6 +375,9 @@ class Guest(Requests):
         self.dir = daemon.dir
         self.domid = domid
         self.ring_path = f'{self.dir}/dom{domid}.ring'
+        # A daemon may still have the page of a domain of this number.
+        if os.path.exists(self.ring_path):
+            os.unlink(self.ring_path)
         with open(self.ring_path, 'wb') as f:
             f.write(bytes(4096))
         with open(self.ring_path, 'r+b') as f:
