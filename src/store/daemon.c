@@ -247,6 +247,7 @@ int main(int argc, char **argv)
     bool good;
 
     list_init(&d.clients);
+    list_init(&d.taken);
     daemon_options_parse(&d.options, argc, argv);
     raise_limits();
     good = d.options.no_fork || go_to_background(&ready_fd, &err);

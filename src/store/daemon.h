@@ -55,6 +55,7 @@ struct daemon {
     struct holder *holder;
     struct inbox *inbox;
     struct list clients; /* on sockets */
+    struct list taken;   /* those whose octets are to be consumed */
     uint32_t *closed;    /* owned; serials, while a journal is replayed */
     uint32_t nr_closed;
 };
@@ -85,7 +86,7 @@ void sockets_tell_gone(struct connection *c);
 /* Octets of requests that ran, but are still in the socket. */
 void sockets_note_processed(struct connection *c, size_t length);
 void sockets_note_consumed(struct connection *c, size_t length);
-must_check bool sockets_consume_all(struct daemon *d);
+void sockets_consume_all(struct daemon *d);
 /* A client whose descriptor comes with sockets_attach_all(). */
 struct connection *sockets_client_unattached(struct daemon *d, uint32_t serial,
                                              struct error *err);

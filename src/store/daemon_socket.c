@@ -32,7 +32,8 @@ struct client {
     struct watcher watcher;
     struct daemon *daemon;
     struct connection *connection;
-    struct list all; /* on daemon.clients */
+    struct list all;   /* on daemon.clients */
+    struct list taken; /* on daemon.taken while 'processed' is not 0 */
     uint32_t serial;
     size_t processed;
     bool readable;
@@ -44,6 +45,7 @@ static bool client_consume(struct client *client)
     size_t length = client->processed;
 
     client->processed = 0;
+    list_remove(&client->taken);
     return !length || client->watcher.fd < 0 ||
            journal_consume(client->daemon->journal,
                            connection_id(client->connection),
@@ -60,8 +62,6 @@ static enum transport_result client_receive(struct connection *c, size_t wanted)
 
     if (!client->readable)
         return TRANSPORT_WAIT;
-    if (!client_consume(client))
-        return TRANSPORT_CLOSED;
     to = connection_input(c, room);
     if (!to)
         return TRANSPORT_CLOSED;
@@ -98,8 +98,13 @@ static enum transport_result client_send(struct connection *c)
         ssize_t sent;
 
         message.msg_iovlen = (size_t)connection_output(c, iov, IOV_AT_ONCE);
-        sent =
-            sendmsg(client->watcher.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (client->daemon->journal)
+            sent = journal_send(client->daemon->journal, connection_id(c),
+                                client->watcher.fd, iov,
+                                (int)message.msg_iovlen);
+        else
+            sent = sendmsg(client->watcher.fd, &message,
+                           MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -124,6 +129,7 @@ static void client_close(struct connection *c)
     }
     sockets_tell_gone(c);
     list_remove(&client->all);
+    list_remove(&client->taken);
     free(client);
 }
 
@@ -175,6 +181,7 @@ static struct client *client_new(struct daemon *d, uint32_t serial,
         return NULL;
     }
     list_append(&d->clients, &client->all);
+    list_init(&client->taken);
     return client;
 }
 
@@ -225,8 +232,11 @@ void sockets_note_processed(struct connection *c, size_t length)
 {
     struct client *client = connection_context(c);
 
-    if (client)
-        client->processed += length;
+    if (!client)
+        return;
+    client->processed += length;
+    if (list_is_empty(&client->taken))
+        list_append(&client->daemon->taken, &client->taken);
 }
 
 void sockets_note_consumed(struct connection *c, size_t length)
@@ -237,13 +247,15 @@ void sockets_note_consumed(struct connection *c, size_t length)
         client->processed -= size_min(length, client->processed);
 }
 
-bool sockets_consume_all(struct daemon *d)
+void sockets_consume_all(struct daemon *d)
 {
-    bool good = true;
+    while (!list_is_empty(&d->taken)) {
+        struct client *client =
+            list_object(d->taken.next, struct client, taken);
 
-    list_for_each (it, &d->clients)
-        good = client_consume(list_object(it, struct client, all)) && good;
-    return good;
+        if (!client_consume(client))
+            connection_close(client->connection);
+    }
 }
 
 void sockets_note_closed(struct daemon *d, uint32_t serial)
@@ -264,7 +276,7 @@ static bool is_known(const struct daemon *d, uint32_t serial)
     for (uint32_t i = 0; i < d->nr_closed; i++)
         if (d->closed[i] == serial)
             return true;
-    list_for_each (it, &d->clients)
+    list_for_each(it, &d->clients)
         if (list_object(it, struct client, all)->serial == serial)
             return true;
     return false;
@@ -275,7 +287,7 @@ bool sockets_attach_all(struct daemon *d, const struct holder *h,
 {
     uint32_t nr = h->nr_clients;
 
-    list_for_each (it, &d->clients) {
+    list_for_each(it, &d->clients) {
         struct client *client = list_object(it, struct client, all);
         int fd = holder_fd(h, client->serial);
 

@@ -194,7 +194,9 @@ bool holder_run(struct daemon *d, struct holder *h, int *ret_status)
             first_restart = clock_now_ns();
             restarts = 0;
         }
-        if (++restarts > RESTARTS_MAX) {
+        /* Who kills it from outside may do so as often as he likes. */
+        restarts += h->worker_signal != SIGKILL;
+        if (restarts > RESTARTS_MAX) {
             log_error(&d->log, "it died %u times in a row, giving up",
                       restarts);
             return false;

@@ -462,8 +462,7 @@ static bool snapshot(struct journal *j, struct error *err)
     struct record head = {.kind = RECORD_SNAPSHOT};
     uint64_t end;
 
-    if (!sockets_consume_all(j->daemon) ||
-        !store_dump(j->daemon->store, &options, &out, err))
+    if (!store_dump(j->daemon->store, &options, &out, err))
         return false;
     head.length = (uint32_t)out.length;
     end = sizeof(head) + padded_to_8(head.length);
@@ -486,6 +485,8 @@ void journal_turn(struct journal *j, struct daemon *d)
     uint64_t limit = 4 * start > LOG_MIN ? 4 * start : LOG_MIN;
     struct error err = {0};
 
+    sockets_consume_all(d);
+    active = j->control->active;
     if (j->control->length[active] - start < limit)
         return;
     if (!snapshot(j, &err))

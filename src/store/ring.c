@@ -264,11 +264,12 @@ struct carry *ring_carry(struct connection *c)
     carry->rsp_prod = d->ring_rsp_prod;
     carry->in_len = in_len;
     carry->out_partial = 0;
-    memcpy(carry->bytes, c->in + c->in_at, in_len);
+    if (in_len)
+        memcpy(carry->bytes, c->in + c->in_at, in_len);
     to = carry->bytes + in_len;
     /* Replies, and what is left of a half-sent event; whole events are gone
      * with their watches. */
-    list_for_each (it, &c->output) {
+    list_for_each(it, &c->output) {
         struct message *m = list_object(it, struct message, link);
         size_t skip = it == c->output.next ? c->output_sent : 0;
 

@@ -22,6 +22,8 @@ struct loader {
     const struct store_load_hooks *hooks;
     bool complete;          /* it has our own records */
     struct transaction *tx; /* of the last TRANSACTION record of ours */
+    uint64_t watch_sequence;
+    uint32_t next_connection_id;
     uint64_t generation;    /* stamps that the record of STAMPS replaces */
     struct node *stamped;
     unsigned int special;
@@ -270,8 +272,8 @@ static bool load_store_state(struct loader *l, const struct xsdump_record *rec,
 
     l->complete = true;
     l->generation = cursor_u64(&c);
-    l->store->watch_sequence = cursor_u64(&c);
-    l->store->next_connection_id = cursor_u32(&c);
+    l->watch_sequence = cursor_u64(&c);
+    l->next_connection_id = cursor_u32(&c);
     return c.bad ? wrong(rec, "too short", err) : true;
 }
 
@@ -535,8 +537,12 @@ bool store_load(struct store *store, const void *bytes, size_t length,
     } while (rec.type != XSDUMP_END);
     if (l.tx)
         transaction_load_end(l.tx);
-    if (l.generation > store->generation)
+    /* What was made while loading has its old number by now. */
+    if (l.complete) {
+        store->next_connection_id = l.next_connection_id;
+        store->watch_sequence = l.watch_sequence;
         store->generation = l.generation;
+    }
     store_check(store, &report);
     if (report.length) {
         buffer_u8(&report, 0);
