@@ -2,7 +2,7 @@
 /*
  * A batch of guest frames on its way from the guest to the stream.
  *
- *   gather     choose pfns, find frames and types, map      (operation's thread)
+ *   gather     choose pfns, find frames and types, map     (operation's thread)
  *   scan       normalise, find the pages that are all zero  (scanning thread)
  *   write      one PAGE_DATA record, then unmap             (writing thread)
  *
