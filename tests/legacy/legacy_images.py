@@ -22,6 +22,9 @@ PARAM_CHUNKS = {"ident_pt": -3, "vm86_tss": -4, "console": -8, "ioports": -10,
                 "viridian": -11, "genid": -14, "paging": -15, "monitor": -16,
                 "sharing": -17, "ioreq_server": -19, "nr_ioreq": -20,
                 "fip_width": -21}
+# A header and an end.
+HVM_CONTEXT = struct.pack("<HHIIIQII", 1, 0, 24, 0x54381286, 1, 0, 0, 0) + \
+    struct.pack("<HHI", 0, 0, 0)
 STOCK_PARAMS = [name for name in PARAM_CHUNKS if name != "fip_width"]
 
 
@@ -63,7 +66,7 @@ class Image:
                  verify=False, fillers=0, types=True, toolstack=None,
                  signature="0002", model=b"QEVM" + b"state" * 41,
                  last_checkpoint=True, ext_info=True, unknown_block=False,
-                 tmem=False, batch=1024, context=b"HVM context" * 7,
+                 tmem=False, batch=1024, context=HVM_CONTEXT,
                  empty_batch=False, device_model=True):
         self.__dict__.update({k: v for k, v in locals().items()
                               if k != "self"})

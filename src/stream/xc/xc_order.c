@@ -28,6 +28,8 @@ enum rule_kind {
 #define STATE_RECORDS                                                         \
     (VCPU_RECORDS | BIT(SHARED_INFO) | BIT(X86_TSC_INFO) | BIT(HVM_CONTEXT) | \
      BIT(HVM_PARAMS))
+/* Converted legacy images have the TSC where those did: before the pages. */
+#define PAGES_BEFORE (STATE_RECORDS & ~BIT(X86_TSC_INFO))
 #define LAST_RECORDS (BIT(END) | BIT(CHECKPOINT))
 
 /* clang-format off */
@@ -81,7 +83,7 @@ static const struct order_rule rules[] = {
     {"xc-order-vcpu-needs-pages", SEVERITY_ERROR, false, KIND_NEEDS, GUEST_PV,
      VCPU_RECORDS, BIT(PAGE_DATA), "vCPU state comes after the pages"},
     {"xc-order-pages-after-state", SEVERITY_ERROR, false, KIND_BEFORE,
-     GUEST_ANY, BIT(PAGE_DATA), STATE_RECORDS,
+     GUEST_ANY, BIT(PAGE_DATA), PAGES_BEFORE,
      "all pages of a round come before the guest's state"},
     {"xc-order-p2m-after-pages", SEVERITY_ERROR, false, KIND_BEFORE, GUEST_PV,
      BIT(X86_PV_P2M_FRAMES), BIT(PAGE_DATA),
