@@ -18,6 +18,12 @@
 /* How libxl announces that it asks the guest to suspend. */
 #define SUSPEND_REQUEST "suspend request"
 
+/*
+ * And that there was no answer.  Its return value does not tell: every save
+ * that fails before the guest has suspended is ERROR_GUEST_TIMEDOUT.
+ */
+static const char *const silence[] = {"acknowledge suspend", "did not suspend"};
+
 static enum log_level our_level(xentoollog_level level)
 {
     return level >= XTL_ERROR  ? LOG_LEVEL_WARNING
@@ -44,6 +50,9 @@ static void on_message(xentoollog_logger *vtable, xentoollog_level level,
     }
     if (strstr(text, SUSPEND_REQUEST))
         ts->suspend_requested = true;
+    for (size_t i = 0; i < ARRAY_SIZE(silence); i++)
+        if (level >= XTL_ERROR && strstr(text, silence[i]))
+            ts->guest_silent = true;
     if (level >= XTL_ERROR && level < XTL_NUM_LEVELS && !ts->reason[0])
         snprintf(ts->reason, sizeof(ts->reason), "%.200s%s%.80s", line,
                  errno_value > 0 ? ": " : "",
@@ -103,7 +112,7 @@ bool light_error(struct light *ts, int rc, struct error *err,
     va_end(args);
     if (light_work_cancelled(ts->work) || rc == ERROR_ABORTED)
         return error_set(err, ERR_CANCELLED, "%s: cancelled", what);
-    if (rc == ERROR_GUEST_TIMEDOUT)
+    if (rc == ERROR_GUEST_TIMEDOUT && ts->guest_silent)
         return error_set(err, ERR_GUEST,
                          "%s: the guest did not answer the suspend request",
                          what);

@@ -101,7 +101,7 @@ bool light_operation_prepare(struct light *ts,
 
     ts->work = work;
     ts->reason[0] = '\0';
-    ts->suspend_requested = false;
+    ts->suspend_requested = ts->guest_silent = false;
     ts->helper = 0;
     ts->event_length = 0;
     ts->event_overlong = false;

@@ -42,6 +42,7 @@ struct light {
     const struct toolstack_work *work; /* NULL: nobody watches */
     char reason[LIGHT_REASON_MAX];     /* first error that libxl told */
     bool suspend_requested;            /* libxl asked the guest to suspend */
+    bool guest_silent;                 /* and the guest did not answer */
     int event_fds[2];                  /* pipe from the helper; -1: none */
     char event_line[EVENT_LINE_MAX];
     size_t event_length;
