@@ -5,8 +5,8 @@
 #   commands.sh MAKE_IMAGE XENFERRY
 set -u
 
-make_image=$1
-xenferry=$2
+make_image=$(realpath "$1") || exit 2
+xenferry=$(realpath "$2") || exit 2
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 number=0
