@@ -13,10 +13,10 @@ static struct {
     bool periodic; /* Xen repeats the ticks, nothing is armed */
 } timer;
 
-static void arm(struct vcpu *v)
+static void arm(struct vcpu *v, uint64_t at)
 {
     struct vcpu_set_singleshot_timer op = {.timeout_abs_ns =
-                                               clock_to_system(v->tick_next)};
+                                               clock_to_system(at)};
     long ret = vcpu_op(VCPUOP_set_singleshot_timer, v->id, &op);
 
     if (ret)
@@ -28,6 +28,9 @@ static void on_tick(struct vcpu *v, evtchn_port_t port)
     uint64_t now = clock_now();
 
     (void)port;
+    if (timer.periodic && v->tick_last &&
+        now - v->tick_last < timer.period_ns / 2)
+        return;
     if (v->tick_last && now - v->tick_last > v->gap_max)
         v->gap_max = now - v->tick_last;
     v->tick_last = now;
@@ -37,7 +40,7 @@ static void on_tick(struct vcpu *v, evtchn_port_t port)
     if (now >= v->tick_next)
         v->tick_next +=
             ((now - v->tick_next) / timer.period_ns + 1) * timer.period_ns;
-    arm(v);
+    arm(v, v->tick_next);
 }
 
 void timer_open(const struct options *o, unsigned int nr)
@@ -66,8 +69,14 @@ void timer_start_this(void)
             panic("VCPUOP_set_periodic_timer", v->id, (uint64_t)ret);
     } else {
         vcpu_op(VCPUOP_stop_periodic_timer, v->id, NULL);
-        arm(v);
+        arm(v, v->tick_next);
     }
+}
+
+void timer_before_sleep(void)
+{
+    if (timer.periodic)
+        arm(vcpu_this(), clock_now() + timer.period_ns);
 }
 
 uint64_t timer_ticks_of(uint64_t ms)

@@ -137,6 +137,7 @@ void vcpu_idle(const struct options *o)
     struct vcpu *v = vcpu_this();
 
     v->sleeps++;
+    timer_before_sleep();
     if (o->idle == IDLE_POLL && v->id) {
         evtchn_port_t ports[2] = {v->timer_port, v->ipi_port};
         struct sched_poll poll = {.nr_ports = 2};
