@@ -464,9 +464,10 @@ const struct command command_diff = {
     .name = "diff",
     .summary = "Tell how the guests in two images differ",
     .arguments = "[OPTION]... FILE FILE",
-    .details = "Compares headers, records, registers and the last version of each "
-               "frame.\nThe exit status is 0 if they are the same, 1 if they "
-               "differ, 2 if one\ncould not be read.",
+    .details =
+        "Compares headers, records, registers and the last version of each "
+        "frame.\nThe exit status is 0 if they are the same, 1 if they "
+        "differ, 2 if one\ncould not be read.",
     .options = options,
     .run = diff_run,
 };

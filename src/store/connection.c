@@ -230,7 +230,7 @@ static bool event_is_queued(struct connection *c, const char *payload,
 {
     struct message *m;
 
-    list_for_each(it, &c->events) {
+    list_for_each (it, &c->events) {
         m = list_object(it, struct message, event_link);
         /* Half of it may have gone out already. */
         if (same_payload(m, payload, length) &&
@@ -313,7 +313,7 @@ int connection_output(struct connection *c, struct iovec *iov, int nr)
     size_t skip = c->output_sent;
     int used = 0;
 
-    list_for_each(it, &c->output) {
+    list_for_each (it, &c->output) {
         struct message *m = list_object(it, struct message, link);
 
         if (used == nr)

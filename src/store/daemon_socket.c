@@ -99,9 +99,9 @@ static enum transport_result client_send(struct connection *c)
 
         message.msg_iovlen = (size_t)connection_output(c, iov, IOV_AT_ONCE);
         if (client->daemon->journal)
-            sent = journal_send(client->daemon->journal, connection_id(c),
-                                client->watcher.fd, iov,
-                                (int)message.msg_iovlen);
+            sent =
+                journal_send(client->daemon->journal, connection_id(c),
+                             client->watcher.fd, iov, (int)message.msg_iovlen);
         else
             sent = sendmsg(client->watcher.fd, &message,
                            MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -276,7 +276,7 @@ static bool is_known(const struct daemon *d, uint32_t serial)
     for (uint32_t i = 0; i < d->nr_closed; i++)
         if (d->closed[i] == serial)
             return true;
-    list_for_each(it, &d->clients)
+    list_for_each (it, &d->clients)
         if (list_object(it, struct client, all)->serial == serial)
             return true;
     return false;
@@ -287,7 +287,7 @@ bool sockets_attach_all(struct daemon *d, const struct holder *h,
 {
     uint32_t nr = h->nr_clients;
 
-    list_for_each(it, &d->clients) {
+    list_for_each (it, &d->clients) {
         struct client *client = list_object(it, struct client, all);
         int fd = holder_fd(h, client->serial);
 

@@ -132,7 +132,7 @@ enum outcome request_get_domain_watches(struct request *r)
     buffer_reset(out);
     buffer_format(out, "%" PRIu64, d->connection->watches_changed);
     buffer_u8(out, 0);
-    list_for_each(it, &d->connection->watches) {
+    list_for_each (it, &d->connection->watches) {
         struct watch *w = list_object(it, struct watch, on_connection);
         char depth[16] = "";
         size_t length = w->path_len + w->token_len + 2u;

@@ -89,7 +89,7 @@ unsigned int perms_rights(const struct perms *perms, const struct subject *who)
 
 void perms_forget_domain(struct perms_table *table, uint16_t domid)
 {
-    list_for_each(it, &table->all) {
+    list_for_each (it, &table->all) {
         struct perms *perms = list_object(it, struct perms, all);
         uint16_t kept = 1;
 

@@ -269,7 +269,7 @@ static enum outcome do_directory_part(struct request *r)
             return outcome;
         }
         generation = f.entry->stamp[STAMP_CHILDREN];
-        list_for_each(it, &f.entry->changed)
+        list_for_each (it, &f.entry->changed)
             generation++;
     } else {
         list_children(f.node, &names);
@@ -602,7 +602,7 @@ static enum outcome do_reset_watches(struct request *r)
 void store_unshield(struct store *store)
 {
     store->shielded = NULL;
-    list_for_each(it, &store->clients) {
+    list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
         if (c->held)

@@ -269,7 +269,7 @@ struct carry *ring_carry(struct connection *c)
     to = carry->bytes + in_len;
     /* Replies, and what is left of a half-sent event; whole events are gone
      * with their watches. */
-    list_for_each(it, &c->output) {
+    list_for_each (it, &c->output) {
         struct message *m = list_object(it, struct message, link);
         size_t skip = it == c->output.next ? c->output_sent : 0;
 

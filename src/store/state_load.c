@@ -24,7 +24,7 @@ struct loader {
     struct transaction *tx; /* of the last TRANSACTION record of ours */
     uint64_t watch_sequence;
     uint32_t next_connection_id;
-    uint64_t generation;    /* stamps that the record of STAMPS replaces */
+    uint64_t generation; /* stamps that the record of STAMPS replaces */
     struct node *stamped;
     unsigned int special;
     char path[WIRE_ABS_PATH_MAX + 1];

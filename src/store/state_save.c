@@ -50,7 +50,7 @@ static bool save_connection(const struct store_dump_options *options,
     } else if (options->socket_fd) {
         k.fd = options->socket_fd(c);
     }
-    list_for_each(it, &c->output) {
+    list_for_each (it, &c->output) {
         struct message *m = list_object(it, struct message, link);
         size_t skip = it == c->output.next ? c->output_sent : 0;
 
@@ -76,7 +76,7 @@ static bool save_connection(const struct store_dump_options *options,
     if (good)
         xsdump_write_connection(out, &k);
     buffer_release(&queue);
-    list_for_each(it, &c->watches) {
+    list_for_each (it, &c->watches) {
         struct watch *w = list_object(it, struct watch, on_connection);
         struct xsdump_watch record = {
             .connection = c->id,
@@ -137,7 +137,7 @@ static void save_transactions(struct connection *c, struct buffer *out)
         struct xsdump_transaction t = {.connection = c->id, .id = tx->id};
 
         xsdump_write_transaction(out, &t);
-        list_for_each(it, &tx->entries) {
+        list_for_each (it, &tx->entries) {
             struct entry *e = list_object(it, struct entry, order);
             struct xsdump_perm perms[PERMS_MAX];
             struct xsdump_node n = {
@@ -271,7 +271,7 @@ static void save_connection_state(struct connection *c, struct buffer *out)
         buffer_u32(out, 0);
         buffer_u64(out, (uint64_t)tx->own_nodes);
         xsdump_end(out, begun);
-        list_for_each(it, &tx->entries) {
+        list_for_each (it, &tx->entries) {
             struct entry *e = list_object(it, struct entry, order);
             uint32_t place = 0;
 
@@ -333,14 +333,14 @@ bool store_dump(struct store *store, const struct store_dump_options *options,
             if (store->domains[i])
                 save_domain_state(store->domains[i], out);
     }
-    list_for_each(it, &store->clients) {
+    list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
         if (!c->closing)
             good = good && save_connection(options, c, out);
     }
     save_nodes(store, out);
-    list_for_each(it, &store->clients) {
+    list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
         if (c->closing)

@@ -176,7 +176,7 @@ bool store_replay_end(struct store *store, struct error *err)
         if (!d->connection->broken)
             ring_recover(d->connection);
     }
-    list_for_each(it, &store->clients)
+    list_for_each (it, &store->clients)
         connection_wake(list_object(it, struct connection, all));
     return true;
 }
@@ -187,7 +187,7 @@ int64_t store_deadline(const struct store *store)
 
     if (store->shielded && store->shield_until_ns < due)
         due = store->shield_until_ns;
-    list_for_each(it, &store->waiting) {
+    list_for_each (it, &store->waiting) {
         struct connection *c = list_object(it, struct connection, waiting);
 
         if (c->waiting_until_ns < due)
@@ -209,13 +209,13 @@ void store_tick(struct store *store)
     if (now < store->next_expiry_ns)
         return;
     store->next_expiry_ns = DEADLINE_NONE;
-    list_for_each(it, &store->clients) {
+    list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
         if (!c->domain || !domain_is_guest(store, c->domain))
             continue;
         connection_expire(c, now - timeout);
-        list_for_each(mit, &c->output) {
+        list_for_each (mit, &c->output) {
             struct message *m = list_object(mit, struct message, link);
 
             if (m->kind == MESSAGE_EVENT &&

@@ -287,7 +287,7 @@ enum outcome transaction_list(struct transaction *tx, struct entry *e,
             buffer_bytes(out, name, length);
         i += length;
     }
-    list_for_each(it, &e->changed) {
+    list_for_each (it, &e->changed) {
         struct entry *child = list_object(it, struct entry, sibling);
 
         if (child->exists && !child->base_exists)
@@ -567,7 +567,7 @@ bool transaction_load_entry(struct transaction *tx, const char *path,
 
 void transaction_load_end(struct transaction *tx)
 {
-    list_for_each(it, &tx->entries) {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         char above[WIRE_ABS_PATH_MAX + 1];
         struct entry *parent;
@@ -605,7 +605,7 @@ static void commit_undo(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->entries) {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
 
         if (e->fresh)
@@ -619,7 +619,7 @@ static bool commit_prepare(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->entries) {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         uint32_t created = 0;
         struct node *node;
@@ -635,7 +635,7 @@ static bool commit_prepare(struct transaction *tx)
         }
         if (e->perms_written && !domain_get(store, perms_owner(e->perms)))
             return false;
-        list_for_each(below, &e->changed) {
+        list_for_each (below, &e->changed) {
             struct entry *child = list_object(below, struct entry, sibling);
 
             created += child->exists && !child->base_exists;
@@ -688,7 +688,7 @@ static void commit_remove(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->entries) {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         struct node *node;
 
@@ -704,7 +704,7 @@ static void commit_events(struct transaction *tx)
 {
     struct store *store = tx->connection->store;
 
-    list_for_each(it, &tx->events) {
+    list_for_each (it, &tx->events) {
         struct entry *e = list_object(it, struct entry, event);
         char above[WIRE_ABS_PATH_MAX + 1];
         struct change_perms perms = {0};
@@ -733,7 +733,7 @@ static void commit_events(struct transaction *tx)
 /* Tables that removals left too large. */
 static void commit_trim(struct transaction *tx)
 {
-    list_for_each(it, &tx->entries) {
+    list_for_each (it, &tx->entries) {
         struct entry *e = list_object(it, struct entry, order);
         struct node *node;
 
@@ -757,7 +757,7 @@ enum outcome transaction_commit(struct transaction *tx)
     else if (tx->doomed)
         outcome = STORE_EAGAIN;
     if (outcome == STORE_OK)
-        list_for_each(it, &tx->entries)
+        list_for_each (it, &tx->entries)
             if (entry_conflicts(store, list_object(it, struct entry, order))) {
                 outcome = STORE_EAGAIN;
                 break;
@@ -773,7 +773,7 @@ enum outcome transaction_commit(struct transaction *tx)
         if (commit_prepare(tx)) {
             store->generation++;
             commit_remove(tx);
-            list_for_each(it, &tx->entries)
+            list_for_each (it, &tx->entries)
                 commit_entry(tx, list_object(it, struct entry, order));
             commit_trim(tx);
             commit_events(tx);

@@ -191,7 +191,7 @@ struct watch *watch_find(struct connection *c, const char *path,
 
     if (!at)
         return NULL;
-    list_for_each(it, &at->watches) {
+    list_for_each (it, &at->watches) {
         struct watch *w = list_object(it, struct watch, on_trie);
 
         if (w->connection == c && !strcmp(watch_token(w), token))

@@ -122,14 +122,14 @@ int xenevtchn_notify(xenevtchn_handle *handle, evtchn_port_t port)
         return 0;
     path_of(address.sun_path, sizeof(address.sun_path),
             (int)(port - FIRST_PORT), "evt");
-    (void)!sendto(events_fd, "e", 1, MSG_DONTWAIT,
-                  (struct sockaddr *)&address, sizeof(address));
+    (void)!sendto(events_fd, "e", 1, MSG_DONTWAIT, (struct sockaddr *)&address,
+                  sizeof(address));
     return 0;
 }
 
-xenevtchn_port_or_error_t
-xenevtchn_bind_interdomain(xenevtchn_handle *handle, uint32_t domid,
-                           evtchn_port_t port)
+xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *handle,
+                                                     uint32_t domid,
+                                                     evtchn_port_t port)
 {
     (void)handle;
     (void)port;
@@ -323,21 +323,20 @@ static const char *redirected(const char *path, char *ret, size_t size)
 
 typedef int open_function(const char *, int, ...);
 
-#define WRAP_OPEN(name)                                     \
-    int name(const char *path, int flags, ...)              \
-    {                                                       \
-        static open_function *real;                         \
-        char other[256];                                    \
-        mode_t mode;                                        \
-        va_list args;                                       \
-                                                            \
-        va_start(args, flags);                              \
-        mode = va_arg(args, mode_t);                        \
-        va_end(args);                                       \
-        if (!real)                                          \
-            real = (open_function *)dlsym(RTLD_NEXT, #name); \
-        return real(redirected(path, other, sizeof(other)), \
-                    flags, mode);                           \
+#define WRAP_OPEN(name)                                                   \
+    int name(const char *path, int flags, ...)                            \
+    {                                                                     \
+        static open_function *real;                                       \
+        char other[256];                                                  \
+        mode_t mode;                                                      \
+        va_list args;                                                     \
+                                                                          \
+        va_start(args, flags);                                            \
+        mode = va_arg(args, mode_t);                                      \
+        va_end(args);                                                     \
+        if (!real)                                                        \
+            real = (open_function *)dlsym(RTLD_NEXT, #name);              \
+        return real(redirected(path, other, sizeof(other)), flags, mode); \
     }
 
 WRAP_OPEN(open)
