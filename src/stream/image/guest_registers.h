@@ -22,13 +22,13 @@ enum guest_paging {
 };
 
 /* X(field) for each 64-bit register. */
-#define GUEST_REGISTERS(X)                                                     \
-    X(rax)                                                                     \
-    X(rbx)                                                                     \
-    X(rcx)                                                                     \
-    X(rdx) X(rsi) X(rdi) X(rbp) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) \
-        X(r14) X(r15) X(rip) X(rflags) X(cs) X(ds) X(es) X(fs) X(gs) X(ss)     \
-            X(fs_base) X(gs_base) X(cr0) X(cr2) X(cr3) X(cr4) X(efer)
+/* clang-format off */
+#define GUEST_REGISTERS(X)                                       \
+    X(rax) X(rbx) X(rcx) X(rdx) X(rsi) X(rdi) X(rbp) X(rsp)      \
+    X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15)        \
+    X(rip) X(rflags) X(cs) X(ds) X(es) X(fs) X(gs) X(ss)         \
+    X(fs_base) X(gs_base) X(cr0) X(cr2) X(cr3) X(cr4) X(efer)
+/* clang-format on */
 
 struct guest_registers {
     uint32_t vcpu;
