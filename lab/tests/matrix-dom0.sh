@@ -24,7 +24,7 @@ start_guest() {
             --args "mem=4M rate=200 disk=on disk_rate=50" "$@"
         must labguest wait g 2
         ;;
-    hvm) must labguest create g --type hvm --memory 96 "$@" ;;
+    hvm) must labguest create g --type hvm --memory 160 "$@" ;;
     *)
         must labguest create g --type "$kind" --memory 96 \
             --args "check.mem=8 check.mem-rate=100 check.disk-rate=20" "$@"

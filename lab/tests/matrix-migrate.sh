@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lab-test: hosts=2 timeout=1800
+# lab-test: hosts=2 timeout=1200
 # Live migration by stock xl between two hosts: every writer with every reader,
 # for our guest, Linux PVH and Linux PV; then ten moves of the busy Linux guest
 # with our helper on both sides.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lab-test: hosts=1 timeout=1800
+# lab-test: hosts=1 timeout=900
 # Our own guest under stock xl: it boots in 16 MB, its checks are clean, and
 # they stay so over saves, restores and a cancelled save; what it wrote to its
 # disk is there.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lab-test: hosts=2 timeout=1800
+# lab-test: hosts=2 timeout=900
 # The lab itself: stock xl moves running Linux guests from a to b and back.
 # The guest's console continues in the other host's log; joined in the order
 # of its life, the two must be one log without a gap.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lab-test: hosts=2 timeout=3600
+# lab-test: hosts=2 timeout=900
 # Live migration between two real Xen hosts, to and fro: xenferry to xenferry,
 # xenferry to xl and xl to xenferry; the guest's checks must be unbroken over
 # all of it, and its disk is the one that both hosts see.

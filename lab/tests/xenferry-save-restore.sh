@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lab-test: hosts=1 timeout=2400
+# lab-test: hosts=1 timeout=900
 # xenferry save and restore on real Xen: with our helper and with the stock
 # one, to and from xl's own, of our own guest and of Linux as PVH and PV; the
 # guest's checks must be unbroken.

@@ -64,6 +64,9 @@ def add_options(parser):
                         help="build folder of what is tested (%(default)s)")
     parser.add_argument("--patience", type=float, default=1, metavar="FACTOR",
                         help="multiply every test's time limit (%(default)s)")
+    parser.add_argument("--budget", type=float, default=None, metavar="SECONDS",
+                        help="skip, and say so, the tests that could not begin "
+                             "within this time")
 
 
 def chosen(names):
@@ -196,6 +199,10 @@ def run_group(tests, hosts, options, report):
     shared = Shared(hosts, options)
     try:
         for test in tests:
+            if time.monotonic() > options.ends:
+                report(f"ok - {test.name} # SKIP the time for all tests, "
+                       f"{options.budget:.0f} s, was over", False)
+                continue
             say(f"test {test.name}")
             try:
                 report(*run_test(test, shared, options))
@@ -219,6 +226,9 @@ def run(options):
     tests = chosen(options.tests)
     if not Path(options.build).is_absolute():
         options.build = str(Path(options.build).resolve())
+    options.ends = float("inf")
+    if options.budget is not None:
+        options.ends = time.monotonic() + options.budget
     print(f"1..{len(tests)}", flush=True)
     failed = []
     number = iter(range(1, len(tests) + 1))

@@ -23,6 +23,7 @@
 
 #define IMAGE_CHUNKS 64
 #define CHUNK        1024
+#define PREAMBLE     "LibxlFmt\0\0\0\2\0\0\0\0\1\0\0\0\0\0\0\0"
 
 struct directory_toolstack {
     struct toolstack base;
@@ -199,7 +200,8 @@ static bool directory_save(struct toolstack *ts, uint32_t domid, int fd,
 
     *ret = SAVE_UNCHANGED;
     memset(chunk, 'x', sizeof(chunk));
-    if (!io_attach(&io, fd, true, 10000, work->cancel_fd, err))
+    if (!io_attach(&io, fd, true, 10000, work->cancel_fd, err) ||
+        !io_write_all(&io, PREAMBLE, TOOLSTACK_PREAMBLE, err))
         return false;
     for (unsigned int i = 0; i < IMAGE_CHUNKS; i++) {
         /* The guest stands still for the second half. */
@@ -230,8 +232,7 @@ static bool directory_resume(struct toolstack *ts, uint32_t domid,
 }
 
 static bool directory_restore(struct toolstack *ts, const char *config,
-                              const char *name, int fd,
-                              unsigned int stream_version,
+                              const char *name, const uint8_t *preamble, int fd,
                               const struct toolstack_work *work,
                               uint32_t *ret_domid, struct error *err)
 {

@@ -101,8 +101,9 @@ static bool fake_save(struct toolstack *ts, uint32_t domid, int fd,
         return error_set(err, ERR_CANCELLED, "save: cancelled");
     f->guest.suspended = true;
     *ret = SAVE_SUSPENDED;
-    if (write(fd, FAKE_IMAGE, strlen(FAKE_IMAGE)) !=
-        (ssize_t)strlen(FAKE_IMAGE))
+    if (write(fd, FAKE_PREAMBLE, TOOLSTACK_PREAMBLE) != TOOLSTACK_PREAMBLE ||
+        write(fd, FAKE_IMAGE, strlen(FAKE_IMAGE)) !=
+            (ssize_t)strlen(FAKE_IMAGE))
         return error_set(err, ERR_PEER, "save: write");
     if (work->event)
         work->event(work->context, "{\"phase\":\"final\",\"bytes\":8}");
@@ -121,7 +122,7 @@ static bool fake_resume(struct toolstack *ts, uint32_t domid, struct error *err)
 }
 
 static bool fake_restore(struct toolstack *ts, const char *config,
-                         const char *name, int fd, unsigned int stream_version,
+                         const char *name, const uint8_t *preamble, int fd,
                          const struct toolstack_work *work, uint32_t *ret_domid,
                          struct error *err)
 {
@@ -131,6 +132,8 @@ static bool fake_restore(struct toolstack *ts, const char *config,
 
     if (!enter(f, "restore", name ? name : "", err))
         return false;
+    if (memcmp(preamble, FAKE_PREAMBLE, TOOLSTACK_PREAMBLE) != 0)
+        return error_set(err, ERR_FORMAT, "restore: not the preamble");
     while (have < sizeof(image)) {
         ssize_t got = read(fd, image + have, sizeof(image) - have);
 

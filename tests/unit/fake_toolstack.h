@@ -3,16 +3,17 @@
  * A toolstack with one guest in memory, that notes what is asked of it and
  * fails where it is told to.
  *
- * Its image is the 8 octets of FAKE_IMAGE.
+ * Its image is the 8 octets of FAKE_IMAGE after a libxl stream's preamble.
  */
 #ifndef TESTS_FAKE_TOOLSTACK_H
 #define TESTS_FAKE_TOOLSTACK_H
 
 #include "host/toolstack.h"
 
-#define FAKE_IMAGE  "[image!]"
-#define FAKE_CONFIG "{\"name\":\"g1\"}"
-#define FAKE_DOMID  7u
+#define FAKE_IMAGE    "[image!]"
+#define FAKE_PREAMBLE "LibxlFmt\0\0\0\2\0\0\0\0\1\0\0\0\0\0\0\0"
+#define FAKE_CONFIG   "{\"name\":\"g1\"}"
+#define FAKE_DOMID    7u
 
 struct fake_toolstack {
     struct toolstack base;

@@ -116,6 +116,56 @@ static void what_cannot_be_restored_is_refused(void **state)
     }
 }
 
+static const uint8_t good_preamble[IMAGE_PREAMBLE] = {
+    'L', 'i', 'b', 'x', 'l', 'F', 'm', 't', /* ident */
+    0,   0,   0,   2,                       /* version, big-endian */
+    0,   0,   0,   0,                       /* options */
+    1,   0,   0,   0,                       /* LIBXC_CONTEXT */
+    0,   0,   0,   0,                       /* its length */
+};
+
+static bool read_preamble(const uint8_t *bytes, size_t length,
+                          struct error *err)
+{
+    uint8_t preamble[IMAGE_PREAMBLE];
+    struct io io;
+    int fds[2];
+    bool good;
+
+    assert_int_equal(pipe(fds), 0);
+    if (length)
+        assert_int_equal(write(fds[1], bytes, length), length);
+    close(fds[1]);
+    assert_ok(io_attach(&io, fds[0], false, 5000, -1, err), *err);
+    good = image_preamble_read(&io, preamble, err);
+    if (good)
+        assert_memory_equal(preamble, bytes, IMAGE_PREAMBLE);
+    io_release(&io);
+    close(fds[0]);
+    return good;
+}
+
+static void a_preamble_is_read_and_checked(void **state)
+{
+    uint8_t bytes[IMAGE_PREAMBLE];
+    struct error err;
+
+    assert_true(read_preamble(good_preamble, IMAGE_PREAMBLE, &err));
+    for (size_t length = 0; length < IMAGE_PREAMBLE; length++) {
+        assert_false(read_preamble(good_preamble, length, &err));
+        assert_int_equal(err.code, ERR_TRUNCATED);
+    }
+    /* Of the options, bit 0 is byte order and the rest is nobody's business. */
+    for (size_t at = 0; at < IMAGE_PREAMBLE; at++) {
+        if (at >= 12 && at < 15)
+            continue;
+        memcpy(bytes, good_preamble, sizeof(bytes));
+        bytes[at] ^= 1;
+        assert_false(read_preamble(bytes, IMAGE_PREAMBLE, &err));
+        assert_int_not_equal(err.code, ERR_NONE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +173,7 @@ int main(void)
         cmocka_unit_test(it_comes_back_and_the_rest_stays),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(what_cannot_be_restored_is_refused),
+        cmocka_unit_test(a_preamble_is_read_and_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,6 +116,7 @@ static void source_moves_a_guest(void **state)
     struct error err;
     struct rig r;
     struct io io;
+    uint8_t preamble[IMAGE_PREAMBLE];
     char image[8];
 
     rig_open(&r, true);
@@ -128,6 +129,7 @@ static void source_moves_a_guest(void **state)
     assert_ok(io_attach(&io, r.peer, false, 1000, -1, &err), err);
     assert_ok(image_header_read(&io, &header, &err), err);
     assert_string_equal(header.config, FAKE_CONFIG);
+    assert_ok(image_preamble_read(&io, preamble, &err), err);
     assert_ok(io_read_exact(&io, image, 8, &err), err);
     assert_memory_equal(image, FAKE_IMAGE, 8);
     assert_ok(conversation_expect(&io, MOVE_MESSAGE_GO, &err), err);
@@ -352,6 +354,7 @@ static void source_script(struct buffer *b, size_t *ret_image_end)
     buffer_bytes(b, bytes, (size_t)length);
     close(fds[0]);
     close(fds[1]);
+    buffer_bytes(b, FAKE_PREAMBLE, TOOLSTACK_PREAMBLE);
     buffer_text(b, FAKE_IMAGE);
     *ret_image_end = b->length;
     add_message(b, MOVE_MESSAGE_GO);
