@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # lab-test: hosts=2 timeout=1200
 # Live migration by stock xl between two hosts: every writer with every reader,
-# for our guest, Linux PVH and Linux PV; then ten moves of the busy Linux guest
-# with our helper on both sides.
+# for our guest, Linux PVH and Linux PV; then ten more of our guest, which is
+# never idle, with our helper on both sides.
 #
 #   lab/tests/matrix-migrate.sh [--build DIR]
 set -u
