@@ -26,6 +26,13 @@
 #define TOOLSTACK_NAME_MAX  256
 #define TOOLSTACK_ANY_DOMID UINT32_MAX
 
+/*
+ * A stream's header and the record that announces the helper's part.  libxl
+ * (4.17) crashes when its stream fails before it has a helper: an
+ * implementation keeps what can fail away from it until then.
+ */
+#define TOOLSTACK_PREAMBLE 24
+
 struct toolstack_guest {
     uint32_t domid;
     char name[TOOLSTACK_NAME_MAX];
@@ -119,14 +126,14 @@ struct toolstack_ops {
 
     /*
      * Create a domain from 'config', named 'name' (NULL: its own name), and
-     * read its state from 'fd', in the format of save() or, with
-     * 'stream_version' 1, the older one.  It ends up paused.  On failure no
-     * domain is left.
+     * read its state from 'fd', in the format of save().  The first
+     * TOOLSTACK_PREAMBLE octets of that, which the caller has read and found
+     * right, are in 'preamble'.  It ends up paused.  On failure no domain is
+     * left.
      */
     must_check bool (*restore)(struct toolstack *ts, const char *config,
-                               const char *name, int fd,
-                               unsigned int stream_version,
-                               const struct toolstack_work *work,
+                               const char *name, const uint8_t *preamble,
+                               int fd, const struct toolstack_work *work,
                                uint32_t *ret_domid, struct error *err);
 
     /* 'from' must be its present name. */

@@ -6,6 +6,10 @@
 
 #include "base/cleanup.h"
 #include "stream/xl/xl_file.h"
+#include "stream/xl/xl_records.h"
+
+_Static_assert(IMAGE_PREAMBLE == XLSTREAM_HEADER_SIZE + 8,
+               "a header and an empty record");
 
 void image_header_release(struct image_header *h)
 {
@@ -48,6 +52,39 @@ bool image_header_read(struct io *io, struct image_header *ret,
     if (!h.config)
         return error_set(err, ERR_NO_MEMORY, "configuration");
     *ret = MOVE(h);
+    return true;
+}
+
+bool image_preamble_read(struct io *io, uint8_t ret[IMAGE_PREAMBLE],
+                         struct error *err)
+{
+    uint64_t offset = io->offset;
+    struct stream_source source = source_from_io(io);
+    struct xlstream_header header;
+    uint8_t bytes[IMAGE_PREAMBLE];
+    struct cursor c;
+    uint32_t type, length;
+
+    source.offset = offset;
+    if (!source_read(&source, bytes, sizeof(bytes), "libxl header", err))
+        return false;
+    header = xlstream_header_decode(bytes, offset);
+    if (!xlstream_header_check(&header, err))
+        return false;
+    if (header.order != ORDER_LITTLE)
+        return error_set_at(err, ERR_UNSUPPORTED, offset,
+                            "libxl header: big-endian, expected "
+                            "little-endian");
+    c = cursor_over(bytes + XLSTREAM_HEADER_SIZE,
+                    sizeof(bytes) - XLSTREAM_HEADER_SIZE, ORDER_LITTLE);
+    type = cursor_u32(&c);
+    length = cursor_u32(&c);
+    if (type != XLREC_LIBXC_CONTEXT || length != 0)
+        return error_set_at(err, ERR_FORMAT, offset + XLSTREAM_HEADER_SIZE,
+                            "libxl record: type %#x of %u octets, expected an "
+                            "empty LIBXC_CONTEXT",
+                            type, length);
+    memcpy(ret, bytes, sizeof(bytes));
     return true;
 }
 

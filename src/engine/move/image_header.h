@@ -23,6 +23,15 @@ void image_header_release(struct image_header *h);
 must_check bool image_header_read(struct io *io, struct image_header *ret,
                                   struct error *err);
 
+#define IMAGE_PREAMBLE 24
+
+/*
+ * Read what comes next: the libxl stream's header and the record that
+ * announces the libxc image.  Both are checked.
+ */
+must_check bool image_preamble_read(struct io *io, uint8_t ret[IMAGE_PREAMBLE],
+                                    struct error *err);
+
 /* 'config' is JSON, NUL-terminated. */
 must_check bool image_header_write(struct io *io, const char *config,
                                    struct error *err);

@@ -32,6 +32,7 @@ struct target {
     const struct move_options *options;
     const struct migrate_target_request *request;
     struct image_header header;
+    uint8_t preamble[IMAGE_PREAMBLE];
     struct toolstack_guest guest; /* as it will be; then as it is */
     char incoming[TOOLSTACK_NAME_MAX];
     uint32_t domid;
@@ -103,9 +104,11 @@ static bool receive_guest(struct target *t, struct error *err)
         !incoming_name(t->guest.name, t->incoming, sizeof(t->incoming), err) ||
         !ts->ops->config_check(ts, t->header.config, t->incoming, err))
         return false;
+    if (!image_preamble_read(&t->in, t->preamble, err))
+        return false;
     move_tell(t->options, MOVE_STEP_RESTORE, &t->guest);
-    return ts->ops->restore(ts, t->header.config, t->incoming,
-                            t->request->transport->recv_fd, 2, &work, &t->domid,
+    return ts->ops->restore(ts, t->header.config, t->incoming, t->preamble,
+                            t->request->transport->recv_fd, &work, &t->domid,
                             err);
 }
 

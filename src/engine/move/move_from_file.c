@@ -26,13 +26,15 @@ static bool open_input(const char *path, int *ret_fd, struct error *err)
 }
 
 static bool read_header(const struct move_options *options, int fd,
-                        struct image_header *ret, struct error *err)
+                        struct image_header *ret,
+                        uint8_t ret_preamble[IMAGE_PREAMBLE], struct error *err)
 {
     cleanup(io_release) struct io io = {.own_fd = -1};
 
     return io_attach(&io, fd, false, options->answer_timeout_ms,
                      options->cancel_fd, err) &&
-           image_header_read(&io, ret, err);
+           image_header_read(&io, ret, err) &&
+           image_preamble_read(&io, ret_preamble, err);
 }
 
 bool move_from_file(const struct move_options *options,
@@ -43,6 +45,7 @@ bool move_from_file(const struct move_options *options,
     cleanup(image_header_release) struct image_header header = {0};
     struct toolstack *ts = options->toolstack;
     struct toolstack_work work = move_work(options);
+    uint8_t preamble[IMAGE_PREAMBLE];
     struct toolstack_guest guest;
     struct error ignored;
     cleanup_fd int fd = -1;
@@ -52,14 +55,14 @@ bool move_from_file(const struct move_options *options,
     if (!open_input(request->path, &fd, err))
         return false;
     move_tell(options, MOVE_STEP_CHECK, NULL);
-    if (!read_header(options, fd, &header, err))
+    if (!read_header(options, fd, &header, preamble, err))
         return error_wrap(err, "%.128s", request->path);
     if (!ts->ops->config_describe(ts, header.config, &guest, err) ||
         !ts->ops->config_check(ts, header.config, request->name, err))
         return false;
 
     move_tell(options, MOVE_STEP_RESTORE, &guest);
-    if (!ts->ops->restore(ts, header.config, request->name, fd, 2, &work,
+    if (!ts->ops->restore(ts, header.config, request->name, preamble, fd, &work,
                           &domid, err))
         return false;
     if (!ts->ops->look(ts, domid, &guest, err))

@@ -185,7 +185,7 @@ static bool lock_take(const struct toolstack_work *work, int *ret_fd,
 }
 
 bool light_restore(struct toolstack *base, const char *config, const char *name,
-                   int fd, unsigned int stream_version,
+                   const uint8_t *preamble, int fd,
                    const struct toolstack_work *work, uint32_t *ret_domid,
                    struct error *err)
 {
@@ -202,20 +202,21 @@ bool light_restore(struct toolstack *base, const char *config, const char *name,
     libxl_domain_config_init(&c);
     libxl_domain_restore_params_init(&params);
     params.checkpointed_stream = LIBXL_CHECKPOINTED_STREAM_NONE;
-    params.stream_version = stream_version;
+    params.stream_version = 2;
     if (!config_parse(ts, config, &c, err) || !config_rename(&c, name, err) ||
         !lock_take(work, &lock, err) || !name_is_free(ts, c.c_info.name, err) ||
         !memory_is_free(ts, &c, err))
         return false;
 
-    if (!light_operation_prepare(ts, work, err)) {
+    if (!light_operation_prepare(ts, work, err) ||
+        !light_stream_begin(ts, fd, preamble, err)) {
         light_operation_end(ts);
         return false;
     }
     rc = light_operation_wait(ts, &op,
                               libxl_domain_create_restore(ts->ctx, &c, &domid,
-                                                          fd, -1, &params, &how,
-                                                          NULL));
+                                                          ts->stream.fd, -1,
+                                                          &params, &how, NULL));
     if (rc && light_work_cancelled(work))
         rc = ERROR_ABORTED;
     if (rc)

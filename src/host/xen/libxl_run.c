@@ -33,8 +33,11 @@
 static pid_t fork_child(void *user)
 {
     struct light *ts = user;
-    pid_t pid = fork();
+    pid_t pid;
 
+    if (ts->expect_helper)
+        light_stream_connect(ts);
+    pid = fork();
     if (pid < 0)
         return pid;
     if (pid == 0) {
@@ -127,6 +130,7 @@ void light_operation_end(struct light *ts)
     unsetenv("LIBXL_SAVE_HELPER");
     close_fd(&ts->event_fds[0]);
     close_fd(&ts->event_fds[1]);
+    light_stream_end(ts);
     ts->expect_helper = false;
     ts->work = NULL;
 }

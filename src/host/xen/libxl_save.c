@@ -96,12 +96,14 @@ bool light_save(struct toolstack *base, uint32_t domid, int fd,
     int rc;
 
     *ret = SAVE_UNCHANGED;
-    if (!light_operation_prepare(ts, work, err)) {
+    if (!light_operation_prepare(ts, work, err) ||
+        !light_stream_begin(ts, fd, NULL, err)) {
         light_operation_end(ts);
         return false;
     }
     rc = light_operation_wait(
-        ts, &op, libxl_domain_suspend(ts->ctx, domid, fd, libxl_flags, &how));
+        ts, &op,
+        libxl_domain_suspend(ts->ctx, domid, ts->stream.fd, libxl_flags, &how));
     cancelled = light_work_cancelled(work);
     if (rc == 0) {
         light_operation_end(ts);

@@ -213,6 +213,7 @@ static bool light_open(const struct log *log, struct toolstack **ret,
         return error_set(err, ERR_NO_MEMORY, "toolstack");
     ts->base = (struct toolstack){.ops = &light_ops, .log = log};
     ts->event_fds[0] = ts->event_fds[1] = -1;
+    ts->stream.fd = -1;
     light_logger_init(ts);
     rc = libxl_ctx_alloc(&ts->ctx, LIBXL_VERSION, 0, &ts->logger.vtable);
     if (rc) {

@@ -5,6 +5,7 @@
  *   libxl_toolstack.c  opening, finding guests, the short operations
  *   libxl_run.c        one libxl operation at a time, watched and cancellable
  *   libxl_log.c        what libxl and its helper say
+ *   libxl_stream.c     keeps the stream's failures from libxl at the start
  *   libxl_save.c       save and resume
  *   libxl_restore.c    checks of a configuration, restore
  *   libxl_house.c      after the restore: reboots, power-off
@@ -33,6 +34,14 @@ struct light_logger {
     struct light *ts;
 };
 
+/* libxl_stream.c: what libxl is given in place of the caller's stream. */
+struct light_stream {
+    int fd;   /* owned; libxl's; 0 or -1: none */
+    int real; /* borrowed: the caller's */
+    bool write_out;
+    bool connected;
+};
+
 struct light {
     struct toolstack base;
     libxl_ctx *ctx;
@@ -49,6 +58,7 @@ struct light {
     bool event_overlong;
     pid_t helper; /* the operation's first child; 0: none yet */
     bool expect_helper;
+    struct light_stream stream;
 };
 
 /* One asynchronous operation of libxl. */
@@ -92,6 +102,18 @@ bool light_work_cancelled(const struct toolstack_work *work);
 /* Hand one line to whoever watches. */
 void light_event_line(struct light *ts, const char *line);
 
+/* ---- libxl_stream.c ---- */
+/*
+ * Set 'ts->stream' up for the operation to come: 'ts->stream.fd' is what libxl
+ * gets.  With a 'preamble' the stream is read, else written.
+ */
+must_check bool light_stream_begin(struct light *ts, int real,
+                                   const uint8_t *preamble, struct error *err);
+/* The helper is about to start: from now on it is the caller's stream. */
+void light_stream_connect(struct light *ts);
+/* Accepts one that was never begun. */
+void light_stream_end(struct light *ts);
+
 /* ---- the operations ---- */
 bool light_look(struct toolstack *base, uint32_t domid,
                 struct toolstack_guest *ret, struct error *err);
@@ -106,7 +128,7 @@ bool light_config_describe(struct toolstack *base, const char *config,
 bool light_config_check(struct toolstack *base, const char *config,
                         const char *name, struct error *err);
 bool light_restore(struct toolstack *base, const char *config, const char *name,
-                   int fd, unsigned int stream_version,
+                   const uint8_t *preamble, int fd,
                    const struct toolstack_work *work, uint32_t *ret_domid,
                    struct error *err);
 bool light_keep_house(struct toolstack *base, uint32_t domid,
