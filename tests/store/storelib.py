@@ -399,11 +399,13 @@ class Guest(Requests):
                 c.write(f'/local/domain/{self.domid}')
                 c.chmod(f'/local/domain/{self.domid}', f'n{self.domid}')
 
+    # '@I', native: one store of four octets.  '=I' goes octet by octet, and the
+    # daemon, looking in between, would see an index that never was.
     def index(self, at):
-        return struct.unpack_from('=I', self.page, at)[0]
+        return struct.unpack_from('@I', self.page, at)[0]
 
     def set_index(self, at, value):
-        struct.pack_into('=I', self.page, at, value & 0xffffffff)
+        struct.pack_into('@I', self.page, at, value & 0xffffffff)
 
     def kick(self):
         kick(self.dir, 100 + self.domid)
