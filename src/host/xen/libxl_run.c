@@ -188,6 +188,15 @@ static void kill_helper(struct light *ts)
         kill(ts->helper, SIGKILL);
 }
 
+/*
+ * An abort before there is a helper makes the stream fail too early (see
+ * libxl_stream.c): it waits until the helper starts, or libxl gives up.
+ */
+static bool may_abort(const struct light *ts)
+{
+    return ts->stream.fd <= 0 || !ts->expect_helper;
+}
+
 /* Let libxl fill in its descriptors after ours; returns how many, or -1. */
 static int libxl_fds(struct light *ts, struct pollfd *fds, int *timeout)
 {
@@ -225,7 +234,7 @@ int light_operation_wait(struct light *ts, struct light_operation *op,
             continue;
         }
         fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
-        if (ts->work && kill_at == DEADLINE_NONE)
+        if (ts->work && kill_at == DEADLINE_NONE && may_abort(ts))
             fds[0].fd = ts->work->cancel_fd;
         fds[1] = (struct pollfd){.fd = ts->event_fds[0], .events = POLLIN};
         if (poll(fds, (nfds_t)(nr + NR_OWN_FDS), timeout) < 0 &&
@@ -236,7 +245,8 @@ int light_operation_wait(struct light *ts, struct light_operation *op,
         read_events(ts);
         if (op->done)
             break;
-        if (kill_at == DEADLINE_NONE && light_work_cancelled(ts->work)) {
+        if (kill_at == DEADLINE_NONE && may_abort(ts) &&
+            light_work_cancelled(ts->work)) {
             libxl_ao_abort(ts->ctx, &how);
             kill_at = deadline_after_ms(KILL_AFTER_MS);
         } else if (kill_at != DEADLINE_NONE && deadline_left_ms(kill_at) == 0) {
