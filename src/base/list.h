@@ -37,11 +37,6 @@ static inline void list_append(struct list *head, struct list *entry)
     list_insert_before(head, entry);
 }
 
-static inline void list_prepend(struct list *head, struct list *entry)
-{
-    list_insert_before(head->next, entry);
-}
-
 static inline void list_remove(struct list *entry)
 {
     entry->prev->next = entry->next;

@@ -63,3 +63,38 @@ void fields_format(struct field_sink *f, const char *key, const char *format,
     va_end(args);
     fields_text(f, key, text);
 }
+
+static void drop_begin(void *context, const char *key, enum fields_kind kind)
+{
+}
+
+static void drop_end(void *context)
+{
+}
+
+static void drop_number(void *context, const char *key, uint64_t value)
+{
+}
+
+static void drop_flag(void *context, const char *key, bool value)
+{
+}
+
+static void drop_text(void *context, const char *key, const char *text,
+                      size_t length)
+{
+}
+
+static const struct field_ops drop_ops = {
+    .begin = drop_begin,
+    .end = drop_end,
+    .number = drop_number,
+    .hex = drop_number,
+    .flag = drop_flag,
+    .text = drop_text,
+};
+
+struct field_sink fields_dropped(void)
+{
+    return (struct field_sink){.ops = &drop_ops};
+}

@@ -52,4 +52,7 @@ void fields_dump(struct field_sink *f, const char *key, const uint8_t *octets,
 void fields_format(struct field_sink *f, const char *key, const char *format,
                    ...) printf_like(3, 4);
 
+/* A sink that drops everything. */
+struct field_sink fields_dropped(void);
+
 #endif

@@ -53,38 +53,6 @@ struct inspect {
     struct pfn_set seen;
 };
 
-/* A sink that drops everything ------------------------------------------- */
-
-static void drop_begin(void *context, const char *key, enum fields_kind kind)
-{
-}
-
-static void drop_end(void *context)
-{
-}
-
-static void drop_number(void *context, const char *key, uint64_t value)
-{
-}
-
-static void drop_flag(void *context, const char *key, bool value)
-{
-}
-
-static void drop_text(void *context, const char *key, const char *text,
-                      size_t length)
-{
-}
-
-static const struct field_ops drop_ops = {
-    .begin = drop_begin,
-    .end = drop_end,
-    .number = drop_number,
-    .hex = drop_number,
-    .flag = drop_flag,
-    .text = drop_text,
-};
-
 /* Headers ------------------------------------------------------------------ */
 
 static void record_row(struct inspect *in, const char *layer, const char *name,
@@ -806,7 +774,7 @@ bool inspect_stream(struct stream_source *source,
         return error_set(err, ERR_NO_MEMORY, "inspect");
     in->options = options;
     in->out = out;
-    in->silent = (struct field_sink){.ops = &drop_ops};
+    in->silent = fields_dropped();
     in->records = options->summary_only ? &in->silent : out;
     in->body.cap = INSPECT_BODY_MAX + 8;
     in->pages = malloc(PAGES_CHUNK * PAGE_SIZE);

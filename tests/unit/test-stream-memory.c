@@ -115,36 +115,6 @@ static void drop_finding(void *context, const struct finding *finding)
 {
 }
 
-static void drop_begin(void *context, const char *key, enum fields_kind kind)
-{
-}
-
-static void drop_end(void *context)
-{
-}
-
-static void drop_number(void *context, const char *key, uint64_t value)
-{
-}
-
-static void drop_flag(void *context, const char *key, bool value)
-{
-}
-
-static void drop_text(void *context, const char *key, const char *text,
-                      size_t length)
-{
-}
-
-static const struct field_ops drop_ops = {
-    .begin = drop_begin,
-    .end = drop_end,
-    .number = drop_number,
-    .hex = drop_number,
-    .flag = drop_flag,
-    .text = drop_text,
-};
-
 static void assert_memory_bounded(const char *what)
 {
     struct rusage usage;
@@ -171,7 +141,7 @@ static void run_hostile(const char *what, uint32_t guest, uint32_t type,
     for (int round = 0; round < 2; round++) {
         struct hostile h = {.left = total};
         struct stream_source source = {.ops = &hostile_ops, .context = &h};
-        struct field_sink sink = {.ops = &drop_ops};
+        struct field_sink sink = fields_dropped();
         struct verify_result result;
         struct error err;
 
