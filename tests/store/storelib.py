@@ -382,6 +382,10 @@ class Guest(Requests):
             f.write(bytes(4096))
         with open(self.ring_path, 'r+b') as f:
             self.page = mmap.mmap(f.fileno(), 4096)
+        # Stored and read whole.  struct.pack_into() would clear the octets
+        # first, and the daemon, looking in between, see an index that never
+        # was.
+        self.indexes = memoryview(self.page).cast('I')
         self.evt_path = f'{self.dir}/dom{domid}.evt'
         if os.path.exists(self.evt_path):
             os.unlink(self.evt_path)
@@ -399,13 +403,11 @@ class Guest(Requests):
                 c.write(f'/local/domain/{self.domid}')
                 c.chmod(f'/local/domain/{self.domid}', f'n{self.domid}')
 
-    # '@I', native: one store of four octets.  '=I' goes octet by octet, and the
-    # daemon, looking in between, would see an index that never was.
     def index(self, at):
-        return struct.unpack_from('@I', self.page, at)[0]
+        return self.indexes[at // 4]
 
     def set_index(self, at, value):
-        struct.pack_into('@I', self.page, at, value & 0xffffffff)
+        self.indexes[at // 4] = value & 0xffffffff
 
     def kick(self):
         kick(self.dir, 100 + self.domid)
