@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
+# lab-test: hosts=1 timeout=1200
 # What goes wrong on real hosts: damaged images, full disks, peers and helpers
 # that vanish, signals, a guest that does not answer.  Each time a message, the
 # right exit status, the guest running, and nothing left behind.
