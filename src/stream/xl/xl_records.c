@@ -173,7 +173,8 @@ bool domain_xenstore_data_decode(const struct record *rec,
     struct domain_xenstore_data data = {.type = cursor_u32(&c)};
 
     if (c.bad || (data.type != XLSTREAM_XENSTORE_NODES &&
-                  data.type != XLSTREAM_XENSTORE_WATCHES))
+                  data.type != XLSTREAM_XENSTORE_WATCHES &&
+                  data.type != XLSTREAM_XENSTORE_COUNTED))
         return record_error(rec, err,
                             "DOMAIN_XENSTORE_DATA at offset %" PRIu64
                             ": type %" PRIu32 " in %" PRIu32

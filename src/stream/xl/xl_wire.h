@@ -48,10 +48,11 @@ enum xlstream_checkpoint_state {
     XLSTREAM_CHECKPOINT_SVM_RESUMED = 3,
 };
 
-/* What the two kinds of DOMAIN_XENSTORE_DATA carry. */
+/* What the kinds of DOMAIN_XENSTORE_DATA carry: see xl_xenstore.h. */
 enum xlstream_xenstore_data {
     XLSTREAM_XENSTORE_NODES = 1,
     XLSTREAM_XENSTORE_WATCHES = 2,
+    XLSTREAM_XENSTORE_COUNTED = 0x46520001, /* our own */
 };
 
 #endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "store/domain_data.h"
+#include "stream/xl/xl_xenstore.h"
+#include "unit_store.h"
+
+static void introduce(struct unit_store *u, uint16_t domid)
+{
+    assert_int_equal(store_introduce(u->store, domid, 1, 5), STORE_OK);
+}
+
+static const struct node *node_at(struct unit_store *u, const char *path)
+{
+    const struct node *n = tree_find(u->store, path, NULL);
+
+    if (!n)
+        fail_msg("%s is not there", path);
+    return n;
+}
+
+static void assert_perms(const struct node *n, const char *wanted, size_t size)
+{
+    struct buffer text = {0};
+
+    perms_format(n->perms, &text);
+    assert_int_equal(text.length, size);
+    assert_memory_equal(text.bytes, wanted, size);
+    buffer_release(&text);
+}
+
+#define PERMS(n, text) assert_perms(n, text, sizeof(text))
+
+static void fill(struct unit_store *u, uint16_t domid)
+{
+    struct connection *c = unit_client(u);
+    char home[64], text[128];
+    struct connection *g;
+
+    introduce(u, domid);
+    snprintf(home, sizeof(home), "/local/domain/%u", domid);
+    unit_write(u, c, home, "");
+    snprintf(text, sizeof(text), "%s/device/vif/0/state", home);
+    unit_write(u, c, text, "4");
+    int n = snprintf(text, sizeof(text), "%s/device/vif/0%cn%u%cr0", home, 0,
+                     domid, 0);
+    assert_int_equal(
+        unit_request(u, c, OP_SET_PERMS, 0, text, (size_t)n + 1, NULL),
+        OP_SET_PERMS);
+    n = snprintf(text, sizeof(text), "%s/binary%ca%cr5", home, 0, 0);
+    assert_int_equal(unit_request(u, c, OP_WRITE, 0, text, (size_t)n, NULL),
+                     OP_WRITE);
+    g = u->store->domains[domid]->connection;
+    snprintf(text, sizeof(text), "%s/control", home);
+    assert_non_null(
+        watch_add(u->store, g, text, "control", "t1", WATCH_DEPTH_ANY));
+    assert_non_null(watch_add(u->store, g, text, text, "t2", 3));
+    assert_non_null(watch_add(u->store, g, "@releaseDomain", "@releaseDomain",
+                              "t3", WATCH_DEPTH_ANY));
+}
+
+static void saved_and_loaded_under_another_number(void **state)
+{
+    struct unit_store from, to;
+    struct buffer data = {0}, again = {0};
+    struct error err = {0};
+    struct connection *g;
+    const struct node *n;
+    struct watch *w;
+
+    unit_store_open(&from);
+    unit_store_open(&to);
+    fill(&from, 5);
+    assert_ok(domain_data_save(from.store, 5, &data, &err), err);
+    introduce(&to, 9);
+    assert_ok(domain_data_load(to.store, 9, 5, data.bytes, data.length, &err),
+              err);
+    n = node_at(&to, "/local/domain/9/device/vif/0/state");
+    assert_int_equal(n->value_len, 1);
+    assert_int_equal(*node_value(n), '4');
+    PERMS(node_at(&to, "/local/domain/9/device/vif/0"), "n9\0r0");
+    n = node_at(&to, "/local/domain/9/binary");
+    assert_int_equal(n->value_len, 4);
+    assert_memory_equal(node_value(n), "a\0r5", 4);
+
+    g = to.store->domains[9]->connection;
+    assert_int_equal(g->nr_watches, 3);
+    w = watch_find(g, "/local/domain/9/control", "t2");
+    assert_non_null(w);
+    assert_string_equal(watch_path(w), "/local/domain/9/control");
+    assert_int_equal(w->depth, 3);
+    /* Each new watch fires once; a second load adds none. */
+    assert_int_equal(g->nr_output, 3);
+    connection_drop_output(g);
+    assert_ok(domain_data_load(to.store, 9, 5, data.bytes, data.length, &err),
+              err);
+    assert_int_equal(g->nr_watches, 3);
+
+    /* The same number again: the same octets. */
+    unit_store_close(&to);
+    unit_store_open(&to);
+    introduce(&to, 5);
+    assert_ok(domain_data_load(to.store, 5, 5, data.bytes, data.length, &err),
+              err);
+    assert_ok(domain_data_save(to.store, 5, &again, &err), err);
+    assert_int_equal(again.length, data.length);
+    assert_memory_equal(again.bytes, data.bytes, data.length);
+    buffer_release(&again);
+    buffer_release(&data);
+    unit_store_close(&from);
+    unit_store_close(&to);
+}
+
+static void bad_records_change_nothing(void **state)
+{
+    struct unit_store from, to;
+    struct buffer data = {0}, after = {0};
+    struct error err = {0};
+
+    unit_store_open(&from);
+    fill(&from, 5);
+    assert_ok(domain_data_save(from.store, 5, &data, &err), err);
+    unit_store_open(&to);
+    assert_refused(
+        domain_data_load(to.store, 9, 5, data.bytes, data.length, &err), err,
+        ERR_STATE, "not in the store");
+    introduce(&to, 9);
+    /* Cut anywhere but behind a whole record, nothing is taken. */
+    for (size_t length = 1; length < data.length; length++) {
+        bool whole = false;
+
+        for (size_t at = 0; at <= length;) {
+            uint32_t size;
+
+            if (at == length)
+                whole = true;
+            if (at + 8 > data.length)
+                break;
+            memcpy(&size, data.bytes + at + 4, 4);
+            at += 8 + (size + 7) / 8 * 8;
+        }
+        if (!whole)
+            assert_refused(
+                domain_data_load(to.store, 9, 5, data.bytes, length, &err), err,
+                ERR_TRUNCATED, "octets left");
+    }
+    assert_null(tree_find(to.store, "/local/domain/9", NULL));
+
+#define BAD(text)          \
+    {                      \
+        text, sizeof(text) \
+    }
+    static const struct {
+        const char *strings;
+        size_t length;
+    } bad[] = {BAD("/abs\0v\0n5"), BAD("a//b\0v\0n5"), BAD("a\0v"),
+               BAD("a\0n5"),       BAD("a\0v\0x5"),    BAD("a\0v\0n65535")};
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        buffer_reset(&after);
+        size_t begun = record_begin(&after, XLREC_DOMAIN_XENSTORE_DATA);
+
+        buffer_u32(&after, XLSTREAM_XENSTORE_NODES);
+        buffer_bytes(&after, bad[i].strings, bad[i].length);
+        record_end(&after, begun);
+        if (domain_data_load(to.store, 9, 5, after.bytes, after.length, &err))
+            fail_msg("bad record %u was taken", i);
+        assert_int_equal(err.code, ERR_FORMAT);
+    }
+    buffer_release(&after);
+    buffer_release(&data);
+    unit_store_close(&from);
+    unit_store_close(&to);
+}
+
+static void watches_need_a_ring(void **state)
+{
+    struct unit_store u;
+    struct buffer data = {0};
+    struct error err = {0};
+    struct xenstore_watch w = {.path = "a", .token = "t", .depth = -1};
+    struct connection *c;
+
+    unit_store_open(&u);
+    c = unit_client(&u);
+    unit_write(&u, c, "/local/domain/5", "");
+    assert_int_equal(
+        unit_request(&u, c, OP_SET_PERMS, 0, "/local/domain/5\0n5", 19, NULL),
+        OP_SET_PERMS);
+    xenstore_watch_append(&data, &w);
+    assert_refused(
+        domain_data_load(u.store, 5, 5, data.bytes, data.length, &err), err,
+        ERR_STATE, "no ring");
+    buffer_release(&data);
+    unit_store_close(&u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(saved_and_loaded_under_another_number),
+        cmocka_unit_test(bad_records_change_nothing),
+        cmocka_unit_test(watches_need_a_ring),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
