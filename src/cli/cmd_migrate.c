@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "cli/embedded_migrate.h"
 #include "cli/moves.h"
 #include "transport/transport.h"
 
@@ -21,10 +22,12 @@ enum {
     OPTION_DOWNTIME,
     OPTION_MAX_ROUNDS,
     OPTION_NOT_CONVERGING,
+    OPTION_BANDWIDTH,
 };
 
 #define DOWNTIME_MAX_MS 3600000
 #define ROUNDS_MAX      1000
+#define BANDWIDTH_MAX   1000000 /* MiB a second */
 
 /* clang-format off */
 static const struct command_option options[] = {
@@ -43,6 +46,8 @@ static const struct command_option options[] = {
     {"max-rounds", OPTION_MAX_ROUNDS, "N", "Copy memory at most N times (10)"},
     {"not-converging", OPTION_NOT_CONVERGING, "WHAT",
      "When memory does not settle: stop, cancel or keep-trying (stop)"},
+    {"bandwidth", OPTION_BANDWIDTH, "MIB",
+     "With --host: at most so many MiB a second while the guest runs"},
     MOVES_OPTIONS,
     {NULL, 0, NULL, NULL},
 };
@@ -56,6 +61,8 @@ struct migrate_line {
     const char *destination; /* NULL: 'command' */
     bool paused;
     bool no_tend;
+    struct precopy_limits precopy; /* --host; the helper is told as well */
+    uint64_t bandwidth_cap;
 };
 
 /* A name that a shell and ssh take for a host, and for nothing else. */
@@ -70,33 +77,49 @@ static bool is_host_name(const char *text)
 static bool is_address(const char *text)
 {
     return !strncmp(text, "tcp:", 4) || !strncmp(text, "unix:", 5) ||
-           !strncmp(text, "cmd:", 4);
+           !strncmp(text, "cmd:", 4) || !strncmp(text, "embedded:", 9);
 }
 
 /* The helper takes these from its environment: libxl has no way for them. */
 static bool tell_helper(const char *variable, const char *text, uint64_t most,
-                        const char *option, struct error *err)
+                        const char *option, uint64_t *ret, struct error *err)
 {
     char decimal[24];
     uint64_t value;
 
     if (!parse_number(text, most, option, &value, err))
         return false;
+    *ret = value;
     snprintf(decimal, sizeof(decimal), "%" PRIu64, value);
     return setenv(variable, decimal, 1) == 0 ||
            error_set(err, ERR_NO_MEMORY, "%s", option);
 }
 
-static bool is_fallback(const char *text)
+static bool fallback_of(const char *text, enum precopy_fallback *ret)
 {
-    return !strcmp(text, "stop") || !strcmp(text, "cancel") ||
-           !strcmp(text, "keep-trying");
+    static const struct {
+        const char *name;
+        enum precopy_fallback fallback;
+    } answers[] = {
+        {"stop",        PRECOPY_STOP_ANYWAY},
+        {"cancel",      PRECOPY_CANCEL     },
+        {"keep-trying", PRECOPY_KEEP_TRYING},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++)
+        if (!strcmp(text, answers[i].name)) {
+            *ret = answers[i].fallback;
+            return true;
+        }
+    return false;
 }
 
 /* What transport_connect() is to connect to. */
 static bool destination_of(const struct migrate_line *l, struct buffer *ret,
                            struct error *err)
 {
+    if (l->destination && !strncmp(l->destination, "embedded:", 9))
+        return embedded_destination(l->destination, ret, err);
     if (l->command)
         buffer_format(ret, "cmd:%s", l->command);
     else if (is_address(l->destination))
@@ -109,7 +132,8 @@ static bool destination_of(const struct migrate_line *l, struct buffer *ret,
     return buffer_check(ret, "destination", err);
 }
 
-static int check_line(struct command_line *line, struct migrate_line *l)
+static int check_line(struct command_line *line, const struct moves *m,
+                      struct migrate_line *l)
 {
     int wanted = l->command ? 1 : 2;
 
@@ -122,7 +146,15 @@ static int check_line(struct command_line *line, struct migrate_line *l)
     if (l->destination && !is_address(l->destination) &&
         !is_host_name(l->destination))
         return command_line_wrong(line, "'%s' is no host name", l->destination);
-    if ((l->paused || l->no_tend) && (l->command || is_address(l->destination)))
+    if (!m->host_uri &&
+        (l->bandwidth_cap ||
+         (l->destination && !strncmp(l->destination, "embedded:", 9))))
+        return command_line_wrong(line, "--bandwidth and embedded:NAME go with "
+                                        "--host");
+    if (m->host_uri && l->no_tend)
+        return command_line_wrong(line, "-e has no meaning with --host");
+    if (!m->host_uri && (l->paused || l->no_tend) &&
+        (l->command || is_address(l->destination)))
         return command_line_wrong(
             line, "-p and -e go to 'xenferry receive' there, which this "
                   "command does not start");
@@ -157,14 +189,37 @@ static bool connect_and_migrate(struct moves *m, struct migrate_line *l,
     return true;
 }
 
+static int migrate_embedded(struct moves *m, const struct migrate_line *l)
+{
+    cleanup(buffer_release) struct buffer destination = {0};
+    struct embedded_migrate_line line = {
+        .guest = l->request.guest,
+        .precopy = l->precopy,
+        .bandwidth_cap = l->bandwidth_cap,
+        .live = l->request.live,
+        .paused = l->paused,
+    };
+    struct error err;
+
+    if (!destination_of(l, &destination, &err))
+        return command_failed(m->command, &err);
+    line.destination = (const char *)destination.bytes;
+    return embedded_migrate(m, &line);
+}
+
 static int run(struct command_line *line)
 {
     struct migrate_line l = {
-        .request = {.live = true}, .ssh = "ssh", .remote = REMOTE_DEFAULT};
+        .request = {.live = true},
+        .ssh = "ssh",
+        .remote = REMOTE_DEFAULT,
+        .precopy = precopy_limits_default(),
+    };
     enum move_outcome outcome;
     const char *argument;
     struct moves moves;
     struct error err;
+    uint64_t value;
     bool good;
     int key, status;
 
@@ -204,25 +259,35 @@ static int run(struct command_line *line)
             break;
         case OPTION_DOWNTIME:
             if (!tell_helper("XENFERRY_DOWNTIME_MS", argument, DOWNTIME_MAX_MS,
-                             "--downtime", &err))
+                             "--downtime", &value, &err))
                 return command_line_wrong(line, "%s", err.text);
+            l.precopy.downtime_ms = (int64_t)value;
             break;
         case OPTION_MAX_ROUNDS:
             if (!tell_helper("XENFERRY_MAX_ROUNDS", argument, ROUNDS_MAX,
-                             "--max-rounds", &err))
+                             "--max-rounds", &value, &err))
                 return command_line_wrong(line, "%s", err.text);
+            l.precopy.max_rounds = (unsigned int)value;
             break;
         case OPTION_NOT_CONVERGING:
-            if (!is_fallback(argument))
+            if (!fallback_of(argument, &l.precopy.fallback))
                 return command_line_wrong(line, "--not-converging: '%s'",
                                           argument);
             setenv("XENFERRY_NOT_CONVERGING", argument, 1);
             break;
+        case OPTION_BANDWIDTH:
+            if (!parse_number(argument, BANDWIDTH_MAX, "--bandwidth", &value,
+                              &err))
+                return command_line_wrong(line, "%s", err.text);
+            l.bandwidth_cap = value << 20;
+            break;
         }
     }
-    status = check_line(line, &l);
+    status = check_line(line, &moves, &l);
     if (status != CLI_OK)
         return status;
+    if (moves.host_uri)
+        return migrate_embedded(&moves, &l);
     if (!moves_begin(&moves))
         return CLI_FAILED;
     good = connect_and_migrate(&moves, &l, &outcome, &err);
@@ -232,7 +297,8 @@ static int run(struct command_line *line)
 const struct command command_migrate = {
     .name = "migrate",
     .summary = "Move a running guest to another host",
-    .arguments = "[OPTION]... DOMAIN HOST|tcp:HOST:PORT|unix:PATH|cmd:COMMAND",
+    .arguments = "[OPTION]... DOMAIN HOST|tcp:HOST:PORT|unix:PATH|cmd:COMMAND|"
+                 "embedded:NAME",
     .details =
         "The other side runs 'xenferry receive' or 'xl migrate-receive'; "
         "with HOST it is\nstarted through ssh.  Plain TCP is neither "

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cli/embedded_migrate.h"
 #include "cli/moves.h"
 #include "transport/transport.h"
 
@@ -57,6 +58,22 @@ static bool wait_for_one(struct moves *m, const char *address, int wait_ms,
     if (!m->quiet)
         fprintf(stderr, "xenferry: receive: waiting on %s\n", listener.name);
     return listener_accept(&listener, ret, &limits, err);
+}
+
+struct receive_from {
+    struct moves *moves;
+    const char *address; /* NULL: standard input and output */
+    int wait_ms;
+};
+
+static bool open_transport(void *context, struct transport *ret,
+                           struct error *err)
+{
+    struct receive_from *from = context;
+
+    return from->address ? wait_for_one(from->moves, from->address,
+                                        from->wait_ms, ret, err)
+                         : take_stdio(ret, err);
 }
 
 static int receive(struct moves *m, const char *address, int wait_ms,
@@ -121,6 +138,15 @@ static int run(struct command_line *line)
         return command_line_wrong(line,
                                   "standard input and output are a terminal; "
                                   "give --listen, or run it from 'migrate'");
+    if (moves.host_uri) {
+        struct receive_from from = {
+            .moves = &moves,
+            .address = address,
+            .wait_ms = seconds ? (int)seconds * 1000 : -1,
+        };
+
+        return embedded_receive(&moves, open_transport, &from, paused);
+    }
     if (!moves_begin(&moves))
         return CLI_FAILED;
     return receive(&moves, address, seconds ? (int)seconds * 1000 : -1, paused,

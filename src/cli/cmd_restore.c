@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xenferry restore: a guest out of a file. */
+#include "cli/embedded_moves.h"
 #include "cli/moves.h"
 
 enum { OPTION_NAME = MOVES_OPTION_OWN };
@@ -13,6 +14,22 @@ static const struct command_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 /* clang-format on */
+
+static int restore_embedded(struct moves *m,
+                            const struct restore_file_request *request)
+{
+    enum move_outcome outcome = MOVE_NOTHING;
+    struct toolstack_guest guest = {0};
+    struct embedded_moves e;
+    struct error err;
+    bool good;
+
+    if (!embedded_moves_begin(&e, m))
+        return CLI_FAILED;
+    good = embedded_restore(&e, request, &guest, &outcome, &err);
+    return embedded_moves_end(&e, outcome, good ? &guest : NULL,
+                              good ? NULL : &err);
+}
 
 static int run(struct command_line *line)
 {
@@ -45,6 +62,8 @@ static int run(struct command_line *line)
         return command_line_wrong(line, "expected a file");
     request.path = command_line_operand(line);
 
+    if (moves.host_uri)
+        return restore_embedded(&moves, &request);
     if (!moves_begin(&moves))
         return CLI_FAILED;
     good = move_from_file(&moves.options, &request, &guest, &outcome, &err);
@@ -57,7 +76,8 @@ const struct command command_restore = {
     .name = "restore",
     .summary = "Restore a guest from a file",
     .arguments = "[OPTION]... FILE|-",
-    .details = "The file is one of 'xenferry save' or 'xl save'.  It is only "
+    .details = "The file is one of 'xenferry save' or 'xl save', or a "
+               "container of\n'xenferry image' with one in it.  It is only "
                "read.  On Ctrl-C or\na failure no domain is left.",
     .options = options,
     .run = run,

@@ -2,6 +2,7 @@
 /* xenferry save: a guest into a file. */
 #include <string.h>
 
+#include "cli/embedded_moves.h"
 #include "cli/moves.h"
 
 enum { OPTION_LIVE = MOVES_OPTION_OWN, OPTION_NO_SYNC };
@@ -17,6 +18,20 @@ static const struct command_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 /* clang-format on */
+
+static int save_embedded(struct moves *m,
+                         const struct save_file_request *request)
+{
+    enum move_outcome outcome;
+    struct embedded_moves e;
+    struct error err;
+    bool good;
+
+    if (!embedded_moves_begin(&e, m))
+        return CLI_FAILED;
+    good = embedded_save(&e, request, &outcome, &err);
+    return embedded_moves_end(&e, outcome, NULL, good ? NULL : &err);
+}
 
 static int run(struct command_line *line)
 {
@@ -56,6 +71,8 @@ static int run(struct command_line *line)
         return command_line_wrong(
             line, "--json and the image cannot both have standard output");
 
+    if (moves.host_uri)
+        return save_embedded(&moves, &request);
     if (!moves_begin(&moves))
         return CLI_FAILED;
     good = move_to_file(&moves.options, &request, &outcome, &err);

@@ -53,6 +53,14 @@ bool moves_option(struct moves *m, const struct command_line *line, int key,
     case MOVES_OPTION_HELPER:
         m->helper = argument;
         return true;
+    case MOVES_OPTION_HOST:
+        if (strncmp(argument, "embedded:", strlen("embedded:")) != 0) {
+            command_line_wrong(line, "--host: '%s', expected embedded:NAME",
+                               argument);
+            *ret_good = false;
+        }
+        m->host_uri = argument;
+        return true;
     case MOVES_OPTION_TIMEOUT:
         if (!parse_number(argument, TIMEOUT_MAX, "--timeout", &seconds, &err)) {
             command_line_wrong(line, "%s", err.text);
@@ -157,10 +165,8 @@ static const char *lock_folder(void)
     return named ? named : LOCK_FOLDER;
 }
 
-bool moves_begin(struct moves *m)
+bool moves_prepare(struct moves *m, struct error *err)
 {
-    struct error err;
-
     m->log = (struct log){
         .level = m->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
         .sink = log_to_stderr,
@@ -174,14 +180,30 @@ bool moves_begin(struct moves *m)
         .lock_folder = lock_folder(),
         .answer_timeout_ms = m->timeout_ms,
     };
-    if (!signals_take(m, &err) || !helper_choose(m, &err) ||
+    if (!signals_take(m, err))
+        return false;
+    m->options.cancel_fd = m->cancel_fd;
+    return true;
+}
+
+void moves_abandon(struct moves *m)
+{
+    toolstack_close(m->toolstack);
+    m->toolstack = NULL;
+    close_fd(&m->cancel_fd);
+}
+
+bool moves_begin(struct moves *m)
+{
+    struct error err;
+
+    if (!moves_prepare(m, &err) || !helper_choose(m, &err) ||
         !toolstack_open("libxl", m->options.log, &m->toolstack, &err)) {
         command_failed(m->command, &err);
-        close_fd(&m->cancel_fd);
+        moves_abandon(m);
         return false;
     }
     m->options.toolstack = m->toolstack;
-    m->options.cancel_fd = m->cancel_fd;
     return true;
 }
 
@@ -219,13 +241,16 @@ int moves_end(struct moves *m, enum move_outcome outcome,
               const struct toolstack_guest *guest, const struct error *error)
 {
     progress_finish(&m->progress, outcome, guest, error);
-    toolstack_close(m->toolstack);
-    m->toolstack = NULL;
-    close_fd(&m->cancel_fd);
+    moves_abandon(m);
     if (error) {
         command_failed(m->command, error);
         say_what_to_do(m, outcome);
     }
+    return moves_status(outcome, error);
+}
+
+int moves_status(enum move_outcome outcome, const struct error *error)
+{
     switch (outcome) {
     case MOVE_DONE:
         return error ? MOVES_ATTENTION : CLI_OK;

@@ -20,6 +20,7 @@ enum {
     MOVES_OPTION_STOCK_HELPER,
     MOVES_OPTION_HELPER,
     MOVES_OPTION_TIMEOUT,
+    MOVES_OPTION_HOST,
     MOVES_OPTION_OWN, /* commands count from here */
 };
 
@@ -33,7 +34,9 @@ enum {
      "Use the toolstack's own save helper"}, \
     {"helper", MOVES_OPTION_HELPER, "FILE", "Use this save helper"}, \
     {"timeout", MOVES_OPTION_TIMEOUT, "SECONDS", \
-     "Longest wait for the other side (120)"}
+     "Longest wait for the other side (120)"}, \
+    {"host", MOVES_OPTION_HOST, "HOST", \
+     "An embedded host: embedded:NAME or embedded:PATH"}
 /* clang-format on */
 
 struct moves {
@@ -43,6 +46,7 @@ struct moves {
     bool verbose;
     bool stock_helper;
     const char *helper;
+    const char *host_uri; /* of an embedded host; NULL: Xen */
     int timeout_ms;
 
     /* From moves_begin() on. */
@@ -66,6 +70,13 @@ bool moves_option(struct moves *m, const struct command_line *line, int key,
  * False is said on stderr.
  */
 must_check bool moves_begin(struct moves *m);
+
+/* The part of it that needs no toolstack; undone by moves_abandon(). */
+must_check bool moves_prepare(struct moves *m, struct error *err);
+void moves_abandon(struct moves *m);
+
+/* Which exit status says so. */
+int moves_status(enum move_outcome outcome, const struct error *error);
 
 /* Report the end, close everything; returns the exit status. */
 int moves_end(struct moves *m, enum move_outcome outcome,

@@ -129,7 +129,7 @@ bool page_batch_gather(struct save *s, struct page_batch *b, struct error *err)
     return map_contents(s, b, err);
 }
 
-bool page_is_zero(const uint8_t *page)
+bool gathered_page_is_zero(const uint8_t *page)
 {
     const uint64_t *words = (const uint64_t *)(const void *)page;
 
@@ -166,7 +166,7 @@ bool page_batch_scan(struct save *s, struct page_batch *b, struct error *err)
         if (!frame_type_has_page(b->types[i]))
             continue;
         b->nr_pages++;
-        if (page_is_zero(b->pages[i])) {
+        if (gathered_page_is_zero(b->pages[i])) {
             b->nr_zero++;
             b->pages[i] = NULL;
         }

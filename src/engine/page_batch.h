@@ -62,6 +62,6 @@ must_check bool page_batch_write(struct page_batch *b, struct stream_sink *sink,
                                  uint32_t min_hole, struct error *err);
 
 /* Whether PAGE_SIZE octets are all zero. */
-bool page_is_zero(const uint8_t *page);
+bool gathered_page_is_zero(const uint8_t *page);
 
 #endif
