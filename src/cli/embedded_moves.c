@@ -40,6 +40,13 @@ bool embedded_moves_begin(struct embedded_moves *e, struct moves *m)
     return true;
 }
 
+void embedded_moves_close(struct embedded_moves *e)
+{
+    host_close(e->host);
+    keeper_close(&e->keeper);
+    moves_abandon(e->moves);
+}
+
 static void say_what_to_do(const struct embedded_moves *e,
                            enum move_outcome outcome)
 {
@@ -105,8 +112,6 @@ int embedded_moves_end(struct embedded_moves *e, enum move_outcome outcome,
         print_report(e);
     }
     status = moves_status(outcome, error);
-    host_close(e->host);
-    keeper_close(&e->keeper);
-    moves_abandon(e->moves);
+    embedded_moves_close(e);
     return status;
 }

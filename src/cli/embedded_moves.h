@@ -22,6 +22,8 @@ struct embedded_moves {
  * with embedded_moves_end().
  */
 must_check bool embedded_moves_begin(struct embedded_moves *e, struct moves *m);
+/* Without a word. */
+void embedded_moves_close(struct embedded_moves *e);
 /* Report the end, close everything; returns the exit status. */
 int embedded_moves_end(struct embedded_moves *e, enum move_outcome outcome,
                        const struct toolstack_guest *guest,

@@ -89,6 +89,13 @@ must_check bool handover_target(const struct handover_options *options,
                                 enum move_outcome *ret_outcome,
                                 struct error *err);
 
+/*
+ * Remove what a receiver that was killed has left behind, where that was not a
+ * whole copy: of this journal, which nobody else has open.  Others stay.
+ */
+must_check bool handover_drop_partial(const struct handover_options *options,
+                                      struct journal *j, struct error *err);
+
 /* How a move that was left behind ended. */
 enum resolve_result {
     RESOLVED_KEPT,    /* it runs at the source */

@@ -187,8 +187,11 @@ bool handover_resolve(const struct handover_options *options, struct journal *j,
 
     *ret_told = false;
     if (j->role == ROLE_TARGET) {
-        *ret = j->state == TARGET_RUNNING ? RESOLVED_MOVED : RESOLVED_WAITING;
-        return true;
+        *ret = j->state == TARGET_RUNNING     ? RESOLVED_MOVED
+               : j->state == TARGET_RECEIVING ? RESOLVED_KEPT
+                                              : RESOLVED_WAITING;
+        *ret_told = j->state == TARGET_RECEIVING;
+        return handover_drop_partial(options, j, err);
     }
     snprintf(moves, sizeof(moves), "%s/moves", options->folder);
     if (!guest_lock_take(&r.lock, moves, j->facts.domid, err) ||

@@ -94,6 +94,31 @@ static void say_failed(struct target *t, const char *type,
     }
 }
 
+bool handover_drop_partial(const struct handover_options *options,
+                           struct journal *j, struct error *err)
+{
+    struct target t = {.options = options, .journal = *j, .facts = j->facts};
+    bool ok;
+
+    if (j->role != ROLE_TARGET || j->state != TARGET_RECEIVING)
+        return true;
+    ok = drop_copy(&t, err);
+    j->state = t.journal.state;
+    if (ok)
+        journal_remove(j);
+    return ok;
+}
+
+static bool drop_if_partial(void *context, struct journal *j)
+{
+    const struct handover_options *options = context;
+    struct error error;
+
+    if (!handover_drop_partial(options, j, &error))
+        log_warning(options->log, "%s", error.text);
+    return true;
+}
+
 /* ---- the copy ------------------------------------------------------------- */
 
 static void on_event(void *context, const struct engine_event *e)
@@ -256,8 +281,12 @@ static bool serve(struct target *t, enum move_outcome *ret, struct error *err)
 static bool admit(struct target *t, struct json_object *m,
                   struct move_offer *offer, struct error *err)
 {
+    unsigned int busy;
+
     tell(t, MOVE_STEP_CHECK);
-    return offer_from_message(m, offer, err) &&
+    return journal_each(t->options->folder, drop_if_partial, (void *)t->options,
+                        &busy, err) &&
+           offer_from_message(m, offer, err) &&
            offer_check(offer, t->options->keeper, wall_clock_ms(), err);
 }
 
