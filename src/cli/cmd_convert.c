@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/container_output.h"
 #include "cli/guest_file.h"
 #include "cli/new_file.h"
 #include "cli/output.h"
@@ -31,28 +32,29 @@ enum {
 };
 
 static const struct command_option options[] = {
-    {"to",         OPTION_TO,         "LAYER",   "libxc, libxl or xl; as the input unless given"},
+    {"to",         OPTION_TO,         "LAYER",
+     "libxc, libxl, xl or image; as the input unless given"                             },
     {"version",    OPTION_VERSION,    "N",
-     "Version of the libxc image: 2 (Xen 4.6-4.13) or 3"                                        },
+     "Version of the libxc image: 2 (Xen 4.6-4.13) or 3"                                },
     {"compact",    OPTION_COMPACT,    NULL,
-     "Keep the last version of each page only, by pfn"                                          },
+     "Keep the last version of each page only, by pfn"                                  },
     {"checkpoint", OPTION_CHECKPOINT, "N",
-     "A checkpointed image as of its N-th checkpoint, or 'last'"                                },
+     "A checkpointed image as of its N-th checkpoint, or 'last'"                        },
     {"config",     OPTION_CONFIG,     "FILE",
-     "The domain's JSON configuration, for an xl header"                                        },
+     "The domain's JSON configuration, for an xl header"                                },
     {"width",      OPTION_WIDTH,      "BITS",
-     "Legacy: 32 or 64, the width of the toolstack that saved"                                  },
-    {"guest",      OPTION_GUEST,      "TYPE",    "Legacy: pv or hvm"                            },
+     "Legacy: 32 or 64, the width of the toolstack that saved"                          },
+    {"guest",      OPTION_GUEST,      "TYPE",    "Legacy: pv or hvm"                    },
     {"skip-qemu",  OPTION_SKIP_QEMU,  NULL,
-     "Legacy, to libxc: leave out the device model's state"                                     },
+     "Legacy, to libxc: leave out the device model's state"                             },
     {"scratch",    OPTION_SCRATCH,    "DIR",
-     "Where scratch files are made; $TMPDIR or /tmp unless given"                               },
-    {"spool",      OPTION_SPOOL,      NULL,      "Copy a pipe into a scratch file first"        },
-    {"json",       'j',               NULL,      "Print JSON instead of text"                   },
-    {"quiet",      'q',               NULL,      "Print nothing but errors"                     },
+     "Where scratch files are made; $TMPDIR or /tmp unless given"                       },
+    {"spool",      OPTION_SPOOL,      NULL,      "Copy a pipe into a scratch file first"},
+    {"json",       'j',               NULL,      "Print JSON instead of text"           },
+    {"quiet",      'q',               NULL,      "Print nothing but errors"             },
     {"timeout",    OPTION_TIMEOUT,    "SECONDS",
-     "Give up when a pipe moves nothing for so long"                                            },
-    {NULL,         0,                 NULL,      NULL                                           },
+     "Give up when a pipe moves nothing for so long"                                    },
+    {NULL,         0,                 NULL,      NULL                                   },
 };
 
 struct convert {
@@ -77,6 +79,8 @@ struct convert {
     struct new_file out;
     struct work_progress progress;
     struct log log;
+    bool to_container;
+    struct container_job container;
     struct legacy_convert_result legacy_result;
     struct image_convert_result result;
 };
@@ -244,7 +248,7 @@ static bool read_config(struct convert *c, struct error *err)
     if (!c->config_path)
         return true;
     c->config.cap = IMAGE_CONFIG_MAX;
-    if (!input_open(&input, c->config_path, c->timeout_ms, err))
+    if (!input_open_plain(&input, c->config_path, c->timeout_ms, err))
         return false;
     while (ok && got > 0) {
         uint8_t *at = buffer_extend(&c->config, PAGE_SIZE);
@@ -279,6 +283,26 @@ static bool convert_image(struct convert *c, struct error *err)
     ok = legacy ? convert_legacy(c, err) : convert_stream(c, err);
     work_progress_end(&c->progress);
     return ok && new_file_commit(&c->out, err);
+}
+
+/* Into the container, octet for octet. */
+static bool keep_image(struct convert *c, struct error *err)
+{
+    struct input *input = &c->in.input;
+
+    c->container.level = CONTAINER_LEVEL_DEFAULT;
+    c->container.quiet = c->quiet;
+    return input_open(input, c->in_path, c->timeout_ms, err) &&
+           new_file_open(&c->out, c->out_path, c->timeout_ms, err) &&
+           container_output(&c->container, &input->source, input->fd, &c->out,
+                            err) &&
+           new_file_commit(&c->out, err);
+}
+
+static bool changes_the_image(const struct convert *c)
+{
+    return c->version || c->compact || c->checkpoint || c->config_path ||
+           c->layer_given || c->legacy.no_device_model;
 }
 
 static void show_legacy(struct convert *c, struct field_sink *sink)
@@ -323,6 +347,12 @@ static void show_result(struct convert *c)
 
     fields_text(&sink, "input", c->in_path);
     fields_text(&sink, "output", c->out_path);
+    if (c->to_container) {
+        fields_text(&sink, "to", "image");
+        container_show(&c->container.summary, &sink);
+        output_finish(&output);
+        return;
+    }
     fields_text(&sink, "from", stream_kind_name(c->in.image.kind));
     fields_text(&sink, "to", layer_names[c->layer]);
     fields_number(&sink, "version",
@@ -338,6 +368,9 @@ static void show_result(struct convert *c)
 
 static bool parse_layer(struct convert *c, const char *text, struct error *err)
 {
+    c->to_container = strcmp(text, "image") == 0;
+    if (c->to_container)
+        return true;
     for (size_t i = 0; i < ARRAY_SIZE(layer_names); i++) {
         if (strcmp(text, layer_names[i]) == 0) {
             c->layer = (enum image_layer)i;
@@ -345,8 +378,8 @@ static bool parse_layer(struct convert *c, const char *text, struct error *err)
             return true;
         }
     }
-    return error_set(err, ERR_USAGE, "--to: '%s', expected libxc, libxl or xl",
-                     text);
+    return error_set(err, ERR_USAGE,
+                     "--to: '%s', expected libxc, libxl, xl or image", text);
 }
 
 static bool parse_guest(struct convert *c, const char *text, struct error *err)
@@ -445,7 +478,10 @@ static int convert_run(struct command_line *line)
                          .context = (void *)"xenferry"};
     signal(SIGPIPE, SIG_IGN);
 
-    ok = convert_image(&c, &err);
+    if (c.to_container && changes_the_image(&c))
+        return command_line_wrong(line, "--to=image keeps the image as it is: "
+                                        "expected no other change");
+    ok = c.to_container ? keep_image(&c, &err) : convert_image(&c, &err);
     if (ok && !c.quiet)
         show_result(&c);
     new_file_close(&c.out);
@@ -461,9 +497,9 @@ const struct command command_convert = {
     .details =
         "INPUT is an xl save file, a libxl stream, a libxc image, a legacy "
         "image (Xen up\n"
-        "to 4.5), a libvirt managed save or a XenServer suspend image.  OUTPUT "
-        "appears\n"
-        "whole or not at all.",
+        "to 4.5), a libvirt managed save, a XenServer suspend image, or a "
+        "container with one\n"
+        "of them in it.  OUTPUT appears whole or not at all.",
     .options = options,
     .run = convert_run,
 };

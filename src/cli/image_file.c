@@ -49,7 +49,8 @@ bool image_file_open(struct image_file *ret, const char *path,
     if (!input_open(&ret->input, path, idle_timeout_ms, err))
         return false;
     at = lseek(ret->input.fd, 0, SEEK_CUR);
-    ret->seekable = ret->input.io.kind == IO_FILE && at >= 0;
+    ret->seekable = ret->input.io.kind == IO_FILE && at >= 0 &&
+                    !input_container(&ret->input);
     ret->base = ret->seekable ? (uint64_t)at : 0;
     return open_image(ret, err);
 }

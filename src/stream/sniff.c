@@ -17,6 +17,7 @@ static const struct {
     {"$xenstor",                         8, STREAM_OXENSTORED},
     {"XenSaved",                         8, STREAM_XENOPSD   },
     {"libvirt-",                         8, STREAM_LIBVIRT   },
+    {"\x89XFI\r\n\x1a\n",                8, STREAM_CONTAINER },
     {"QEVM",                             4, STREAM_QEMU      },
     {"\x7f"
      "ELF",                         4, STREAM_ELF       },
@@ -74,6 +75,8 @@ const char *stream_kind_name(enum stream_kind kind)
         return "XenServer suspend image";
     case STREAM_LIBVIRT:
         return "libvirt managed save";
+    case STREAM_CONTAINER:
+        return "xenferry container";
     case STREAM_QEMU:
         return "QEMU device state";
     case STREAM_ELF:

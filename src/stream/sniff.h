@@ -24,6 +24,7 @@ enum stream_kind {
     STREAM_OXENSTORED, /* its text dump */
     STREAM_XENOPSD,    /* XenServer suspend image */
     STREAM_LIBVIRT,    /* libvirt managed save */
+    STREAM_CONTAINER,  /* an image in our own form */
     STREAM_QEMU,       /* a device model's state */
     STREAM_ELF,        /* a core file, perhaps */
     STREAM_GZIP,

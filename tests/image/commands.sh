@@ -64,6 +64,51 @@ is 2 "$(status "$xenferry" verify empty)" "an empty file"
 is 2 "$(cat short | "$xenferry" verify -q - >out; echo $?)" "a cut pipe"
 is 0 "$(wc -c <out)" "quiet prints nothing"
 
+# The container
+is 0 "$(status "$xenferry" image create a a.xfi)" "a container is made"
+is 1 "$(grep -c 'whole: yes' out)" "of an image that was understood"
+is 0 "$(status "$xenferry" image extract a.xfi back)" "its image comes back"
+is "" "$(cmp a back 2>&1)" "octet for octet"
+is 0 "$(status "$xenferry" convert --to=image a b.xfi)" "convert makes one"
+is "" "$(cmp a.xfi b.xfi 2>&1)" "which is the same"
+is "" "$("$xenferry" convert -q b.xfi - | cmp - a 2>&1)" "convert reads it"
+is "" "$("$xenferry" inspect a.xfi | sed 's/^file: .*/file: a/' |
+    diff text - 2>&1)" "inspect explains the image in it"
+is 0 "$(status "$xenferry" verify a.xfi)" "verify judges the image in it"
+is 0 "$(cat a.xfi | "$xenferry" verify -q -; echo $?)" "from a pipe as well"
+"$xenferry" extract --pfn=3-5 a >pages
+is "" "$("$xenferry" image extract --pfn=3-5 a.xfi - | cmp - pages 2>&1)" \
+    "frames by number"
+is "" "$("$xenferry" extract --pfn=3-5 a.xfi | cmp - pages 2>&1)" \
+    "which extract finds in it too"
+is 1 "$(status "$xenferry" image extract --pfn=0xfffff a.xfi none)" \
+    "a frame that is not there"
+is "" "$(ls none 2>/dev/null)" "leaves no file"
+is 0 "$(status "$xenferry" image verify --json a.xfi)" "a whole container"
+cp out json
+is 0 "$(status python3 -c 'import json; json.load(open("json"))')" "in JSON"
+cat a | "$xenferry" image create - - 2>/dev/null >piped.xfi
+is "" "$("$xenferry" image extract piped.xfi - 2>/dev/null | cmp - a 2>&1)" \
+    "through pipes"
+is 0 "$(status "$xenferry" image create short short.xfi)" "a cut image is kept"
+is 1 "$(grep -c 'code: truncated' out)" "and said to be one"
+is "" "$("$xenferry" image extract short.xfi - 2>/dev/null |
+    cmp - short 2>&1)" "and comes back"
+cp a.xfi damaged.xfi
+printf X | dd of=damaged.xfi bs=1 seek=200 conv=notrunc 2>dd.log
+is 1 "$(status "$xenferry" image verify damaged.xfi)" "a damaged container"
+is 1 "$(status "$xenferry" image extract damaged.xfi none)" "is not extracted"
+is 2 "$(status "$xenferry" verify damaged.xfi)" "is refused"
+is 1 "$(status "$xenferry" convert damaged.xfi none)" "nor converted"
+is "" "$(find . -name "*none*")" "and leaves no file"
+head -c 500 a.xfi >cut.xfi
+is 1 "$(status "$xenferry" image info cut.xfi)" "a cut container"
+is 1 "$(status "$xenferry" image info a)" "no container"
+is 64 "$(status "$xenferry" image create a)" "no output named"
+is 64 "$(status "$xenferry" image fold a)" "no such action"
+is 64 "$(status "$xenferry" convert --to=image --version=2 a none)" \
+    "a container changes nothing"
+
 # A pipe that stalls is an error after the time that was asked for.
 mkfifo stall
 sleep 20 >stall &

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Guests into files and out of them, with a toolstack made of memory. */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "engine/move/move.h"
 #include "fake_toolstack.h"
+#include "stream/container/container_write.h"
 #include "unit.h"
 
 struct rig {
@@ -184,6 +186,71 @@ static void what_was_saved_is_restored(void **state)
     rig_close(&r, true);
 }
 
+static void into_container(struct rig *r)
+{
+    const struct container_write_options options = {.level = 1};
+    struct container_summary summary;
+    struct buffer out = {0};
+    struct stream_sink sink = sink_to_buffer(&out);
+    struct stream_source source;
+    struct error err;
+    struct io io;
+    int fd = open(r->path, O_RDWR);
+
+    assert_true(fd >= 0);
+    assert_ok(io_attach(&io, fd, false, -1, -1, &err), err);
+    source = source_from_io(&io);
+    assert_ok(container_write(&source, &sink, &options, &summary, NULL, &err),
+              err);
+    io_release(&io);
+    assert_int_equal(pwrite(fd, out.bytes, out.length, 0), out.length);
+    assert_int_equal(ftruncate(fd, (off_t)out.length), 0);
+    close(fd);
+    buffer_release(&out);
+}
+
+static void a_container_is_restored_directly(void **state)
+{
+    struct error err;
+    struct rig r;
+
+    rig_open(&r, true);
+    assert_int_equal(save(&r, AFTER_SAVE_DESTROY, true, &err), MOVE_DONE);
+    into_container(&r);
+    r.fake.calls[0] = '\0';
+    assert_int_equal(restore(&r, false, true, &err), MOVE_DONE);
+    assert_string_equal(r.fake.calls, "check;restore;unpause;");
+    rig_close(&r, true);
+}
+
+static void no_damaged_container_leaves_a_guest(void **state)
+{
+    struct error err;
+    struct stat st;
+    struct rig r;
+    int fd;
+
+    rig_open(&r, true);
+    assert_int_equal(save(&r, AFTER_SAVE_DESTROY, true, &err), MOVE_DONE);
+    into_container(&r);
+    fd = open(r.path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    for (off_t at = 8; at < st.st_size; at++) {
+        uint8_t octet, changed;
+
+        assert_int_equal(pread(fd, &octet, 1, at), 1);
+        changed = octet ^ 0x10;
+        assert_int_equal(pwrite(fd, &changed, 1, at), 1);
+        if (restore(&r, false, false, &err) != MOVE_NOTHING || r.fake.exists)
+            fail_msg("octet %lld changed: a guest is there", (long long)at);
+        assert_int_equal(err.code, ERR_FORMAT);
+        assert_int_equal(pwrite(fd, &octet, 1, at), 1);
+    }
+    close(fd);
+    rig_close(&r, true);
+}
+
 static void no_truncation_leaves_a_guest(void **state)
 {
     struct error err;
@@ -226,9 +293,12 @@ int main(void)
         cmocka_unit_test(an_image_that_gets_no_name_brings_the_guest_back),
         cmocka_unit_test(a_guest_that_ended_is_told),
         cmocka_unit_test(what_was_saved_is_restored),
+        cmocka_unit_test(a_container_is_restored_directly),
+        cmocka_unit_test(no_damaged_container_leaves_a_guest),
         cmocka_unit_test(no_truncation_leaves_a_guest),
         cmocka_unit_test(a_guest_that_does_not_start_is_removed),
     };
 
+    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

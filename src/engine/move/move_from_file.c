@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "engine/move/image_feed.h"
 #include "engine/move/image_header.h"
 #include "engine/move/move_common.h"
 
@@ -37,10 +38,9 @@ static bool read_header(const struct move_options *options, int fd,
            image_preamble_read(&io, ret_preamble, err);
 }
 
-bool move_from_file(const struct move_options *options,
-                    const struct restore_file_request *request,
-                    struct toolstack_guest *ret_guest, enum move_outcome *ret,
-                    struct error *err)
+static bool restore_from(const struct move_options *options,
+                         const struct restore_file_request *request, int fd,
+                         struct toolstack_guest *ret_guest, struct error *err)
 {
     cleanup(image_header_release) struct image_header header = {0};
     struct toolstack *ts = options->toolstack;
@@ -48,12 +48,8 @@ bool move_from_file(const struct move_options *options,
     uint8_t preamble[IMAGE_PREAMBLE];
     struct toolstack_guest guest;
     struct error ignored;
-    cleanup_fd int fd = -1;
     uint32_t domid;
 
-    *ret = MOVE_NOTHING;
-    if (!open_input(request->path, &fd, err))
-        return false;
     move_tell(options, MOVE_STEP_CHECK, NULL);
     if (!read_header(options, fd, &header, preamble, err))
         return error_wrap(err, "%.128s", request->path);
@@ -75,6 +71,25 @@ bool move_from_file(const struct move_options *options,
     }
     move_tell(options, MOVE_STEP_END, &guest);
     *ret_guest = guest;
-    *ret = MOVE_DONE;
     return true;
+}
+
+bool move_from_file(const struct move_options *options,
+                    const struct restore_file_request *request,
+                    struct toolstack_guest *ret_guest, enum move_outcome *ret,
+                    struct error *err)
+{
+    struct image_feed *feed;
+    cleanup_fd int fd = -1;
+    bool ok;
+
+    *ret = MOVE_NOTHING;
+    if (!open_input(request->path, &fd, err) ||
+        !image_feed_begin(&feed, &fd, err))
+        return false;
+    ok = restore_from(options, request, fd, ret_guest, err);
+    image_feed_end(feed, &fd, ok ? NULL : err);
+    if (ok)
+        *ret = MOVE_DONE;
+    return ok;
 }
