@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "store/holder.h"
 #include "store/journal.h"
+#include "store/request.h"
 
 static int64_t now_ns(void *context)
 {
@@ -26,20 +27,51 @@ static int64_t now_ns(void *context)
 
 /* The state stream into a file that did not exist. */
 static bool daemon_save_state(struct daemon *d, const char *path,
-                              uint32_t version, struct error *err)
+                              const struct store_dump_options *options,
+                              struct error *err)
 {
-    struct store_dump_options options = {.version = version,
-                                         .listen_fd = d->listener.fd,
-                                         .evtchn_fd = hypervisor_fd(d),
-                                         .socket_fd = sockets_fd};
     cleanup(buffer_release) struct buffer out = {0};
     cleanup(io_release) struct io io = {.own_fd = -1};
     cleanup_fd int fd = -1;
 
-    return store_dump(d->store, &options, &out, err) &&
+    return store_dump(d->store, options, &out, err) &&
            file_open(path, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, err) &&
            io_attach(&io, fd, true, -1, -1, err) &&
            io_write_all(&io, out.bytes, out.length, err);
+}
+
+/* save-state FILE [VERSION [DOMID]] */
+static enum outcome control_save_state(struct daemon *d, unsigned int nr,
+                                       char **words)
+{
+    struct store_dump_options options = {
+        .version = 2,
+        .listen_fd = -1,
+        .evtchn_fd = -1,
+    };
+    struct error err = {0};
+    uint32_t domid;
+
+    if (nr < 2 || nr > 4 ||
+        (nr > 2 && (!number_parse(words[2], &options.version) ||
+                    options.version < 1 || options.version > 2)))
+        return STORE_EINVAL;
+    if (nr == 4) {
+        if (!number_parse(words[3], &domid) || domid >= DOMID_RESERVED_FIRST)
+            return STORE_EINVAL;
+        if (!store_knows_domain(d->store, (uint16_t)domid))
+            return STORE_ENOENT;
+        options.one_domain = true;
+        options.domid = (uint16_t)domid;
+    } else {
+        options.listen_fd = d->listener.fd;
+        options.evtchn_fd = hypervisor_fd(d);
+        options.socket_fd = sockets_fd;
+    }
+    if (daemon_save_state(d, words[1], &options, &err))
+        return STORE_OK;
+    log_error(&d->log, "%s", err.text);
+    return STORE_EIO;
 }
 
 enum outcome daemon_control(void *context, struct connection *from,
@@ -51,17 +83,12 @@ enum outcome daemon_control(void *context, struct connection *from,
 
     (void)from;
     if (!strcmp(words[0], "help")) {
-        buffer_text(reply, "logfile\t<file>\nsave-state\t<file> [1|2]\n");
+        buffer_text(reply,
+                    "logfile\t<file>\nsave-state\t<file> [1|2 [<domid>]]\n");
         return STORE_OK;
     }
-    if (!strcmp(words[0], "save-state") && (nr_words == 2 || nr_words == 3)) {
-        uint32_t version = nr_words == 3 && !strcmp(words[2], "1") ? 1 : 2;
-
-        if (daemon_save_state(d, words[1], version, &err))
-            return STORE_OK;
-        log_error(&d->log, "%s", err.text);
-        return STORE_EIO;
-    }
+    if (!strcmp(words[0], "save-state"))
+        return control_save_state(d, nr_words, words);
     if (!strcmp(words[0], "logfile") && nr_words == 2)
         return daemon_log_open(d, words[1], &err) ? STORE_OK : STORE_EIO;
     return STORE_EINVAL;

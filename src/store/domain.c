@@ -342,6 +342,11 @@ void store_domains_changed(struct store *store)
     }
 }
 
+bool store_knows_domain(const struct store *store, uint16_t domid)
+{
+    return domain_find(store, domid);
+}
+
 void store_ring_kicked(struct store *store, uint16_t domid)
 {
     struct domain *d = domain_find(store, domid);

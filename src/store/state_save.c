@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The store as a state stream. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +116,23 @@ static void save_node(const struct node *node, const char *path,
     };
 
     xsdump_write_node(out, &n, perms);
+}
+
+/* The nodes that lead to a domain's home, the home, and all below it. */
+static void save_home(struct store *store, uint16_t domid, struct buffer *out)
+{
+    static const char *const above[] = {"/", "/local", "/local/domain"};
+    char path[WIRE_ABS_PATH_MAX + 1];
+    struct node *home;
+
+    snprintf(path, sizeof(path), "/local/domain/%u", domid);
+    home = tree_find(store, path, NULL);
+    if (!home)
+        return;
+    for (unsigned int i = 0; i < ARRAY_SIZE(above); i++)
+        save_node(tree_find(store, above[i], NULL), above[i], out);
+    for (struct node *n = home; n; n = tree_next(home, n, path))
+        save_node(n, path, out);
 }
 
 static void save_nodes(struct store *store, struct buffer *out)
@@ -308,6 +326,13 @@ static void save_stamps(struct store *store, struct buffer *out)
     }
 }
 
+static bool is_wanted(const struct store_dump_options *options,
+                      const struct connection *c)
+{
+    return !c->closing && (!options->one_domain ||
+                           (c->domain && c->domain->domid == options->domid));
+}
+
 bool store_dump(struct store *store, const struct store_dump_options *options,
                 struct buffer *out, struct error *err)
 {
@@ -320,7 +345,7 @@ bool store_dump(struct store *store, const struct store_dump_options *options,
 
         xsdump_write_global(out, &g);
     }
-    if (options->version >= 2)
+    if (options->version >= 2 && !options->one_domain)
         save_quota_set(out, XSDUMP_QUOTA, &global, &store->quotas);
     if (options->complete) {
         size_t begun = xsdump_begin(out, STATE_STORE);
@@ -336,14 +361,17 @@ bool store_dump(struct store *store, const struct store_dump_options *options,
     list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
-        if (!c->closing)
+        if (is_wanted(options, c))
             good = good && save_connection(options, c, out);
     }
-    save_nodes(store, out);
+    if (options->one_domain)
+        save_home(store, options->domid, out);
+    else
+        save_nodes(store, out);
     list_for_each (it, &store->clients) {
         struct connection *c = list_object(it, struct connection, all);
 
-        if (c->closing)
+        if (!is_wanted(options, c))
             continue;
         if (options->complete)
             save_connection_state(c, out);
@@ -355,7 +383,7 @@ bool store_dump(struct store *store, const struct store_dump_options *options,
             struct domain *d = store->domains[i];
             struct xsdump_quotas q;
 
-            if (!d)
+            if (!d || (options->one_domain && i != options->domid))
                 continue;
             q = (struct xsdump_quotas){.domid = d->domid,
                                        .features = d->features};

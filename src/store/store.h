@@ -189,6 +189,7 @@ enum outcome store_introduce(struct store *store, uint16_t domid, uint64_t gfn,
 enum outcome store_release(struct store *store, uint16_t domid);
 /* Some domain changed: look at all that are known (the DOM_EXC interrupt). */
 void store_domains_changed(struct store *store);
+bool store_knows_domain(const struct store *store, uint16_t domid);
 /* The guest kicked us; harmless for unknown domids. */
 void store_ring_kicked(struct store *store, uint16_t domid);
 
@@ -202,6 +203,13 @@ struct store_dump_options {
     int (*socket_fd)(struct connection *c);
     /* Also what only another store like this one can use: see state.h. */
     bool complete;
+    /*
+     * Only what is 'domid's: its ring's connection with its watches and
+     * transactions, its home with the nodes above it, its quotas.  Not with
+     * 'complete'.
+     */
+    bool one_domain;
+    uint16_t domid;
 };
 
 /* Appends to 'out', whose byte order becomes the stream's. */
