@@ -45,6 +45,12 @@ static const struct command_option *option_by_key(const struct command *cmd,
     return NULL;
 }
 
+/* One that may be left out is given with '=' only. */
+static bool takes_argument(const struct command_option *o)
+{
+    return o->argument && o->argument[0] != '[';
+}
+
 static int long_option(struct command_line *line, const char *word,
                        const char **ret_argument)
 {
@@ -63,9 +69,9 @@ static int long_option(struct command_line *line, const char *word,
     }
     if (o->argument && equals)
         *ret_argument = equals + 1;
-    else if (o->argument && line->at < line->argc)
+    else if (takes_argument(o) && line->at < line->argc)
         *ret_argument = line->argv[line->at++];
-    if (o->argument && !*ret_argument) {
+    if (takes_argument(o) && !*ret_argument) {
         command_line_wrong(line, "option '--%s' needs %s", o->name,
                            o->argument);
         return LINE_BAD;
@@ -173,13 +179,17 @@ void command_print_help(const struct command *command, FILE *file)
         fprintf(file, "\n%s\n", command->details);
     fprintf(file, "\nOptions:\n");
     for (const struct command_option *o = command->options; o->name; o++) {
+        bool optional = o->argument && !takes_argument(o);
         char left[64];
 
         snprintf(left, sizeof(left), "%c%c%s --%s%s%s",
                  o->key < OPTION_LONG_ONLY ? '-' : ' ',
                  o->key < OPTION_LONG_ONLY ? o->key : ' ',
                  o->key < OPTION_LONG_ONLY ? "," : " ", o->name,
-                 o->argument ? "=" : "", o->argument ? o->argument : "");
+                 takes_argument(o) ? "="
+                 : optional        ? "[="
+                                   : "",
+                 o->argument ? o->argument + optional : "");
         fprintf(file, "  %-28s %s\n", left, o->help);
     }
     fprintf(file, "  %-28s %s\n", "-h, --help", "Print this, and exit");

@@ -24,7 +24,8 @@ enum cli_status {
 struct command_option {
     const char *name;     /* long: "json"; NULL ends the table */
     int key;              /* a letter is the short form; above 255: none */
-    const char *argument; /* what follows it, "FILE"; NULL: nothing */
+    const char *argument; /* what follows it, "FILE"; NULL: nothing;
+                             "[FILE]": only as --name=FILE, or nothing */
     const char *help;     /* one line, without a full stop */
 };
 

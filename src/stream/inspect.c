@@ -7,7 +7,9 @@
 
 #include "base/cleanup.h"
 #include "stream/hvm/hvm_context.h"
+#include "stream/inspect_xenstore.h"
 #include "stream/pfn_set.h"
+#include "stream/put_back.h"
 #include "stream/stream_reader.h"
 #include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_common.h"
@@ -20,6 +22,8 @@
 #define PAGES_CHUNK 64   /* pages read at a time */
 
 struct inspect {
+    struct put_back looked_at;
+    struct stream_source source;
     struct stream_reader reader;
     const struct inspect_options *options;
     struct field_sink *out;
@@ -139,6 +143,31 @@ static void explain_libxc_headers(struct inspect *in,
 
 /* PAGE_DATA ---------------------------------------------------------------- */
 
+/* What the map shows of a frame that carries no page of zeroes. */
+static enum memory_class frame_class(unsigned int type)
+{
+    return frame_type_table_level(type) ? MEMORY_TABLE
+           : frame_type_has_page(type)  ? MEMORY_DATA
+                                        : MEMORY_EMPTY;
+}
+
+/*
+ * Frames with contents are drawn when those were read, unless they are not
+ * read at all.
+ */
+static void map_frame(struct inspect *in, uint64_t pfn, unsigned int type,
+                      bool known)
+{
+    struct memory_map *map = in->options->map;
+
+    if (!map || type == FRAME_XTAB)
+        return;
+    if (known)
+        memory_map_add(map, pfn, MEMORY_REPEAT);
+    if (!frame_type_has_page(type) || !in->options->page_contents)
+        memory_map_add(map, pfn, frame_class(type));
+}
+
 static void count_frames(struct inspect *in)
 {
     for (uint32_t i = 0; i < in->batch.nr_frames; i++) {
@@ -151,6 +180,7 @@ static void count_frames(struct inspect *in)
         in->last_pfn = pfn;
         if (type != FRAME_XTAB && pfn > in->max_pfn)
             in->max_pfn = pfn;
+        map_frame(in, pfn, type, pfn_set_has(&in->seen, pfn));
         switch (pfn_set_add(&in->seen, pfn)) {
         case PFN_SET_NEW:
             break;
@@ -193,10 +223,30 @@ static bool page_is_zero(const uint8_t *page)
     return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE - 1) == 0;
 }
 
+/* Draw the next 'nr' frames with contents, from '*frame' on. */
+static void map_pages(struct inspect *in, uint32_t *frame, uint64_t nr,
+                      const uint8_t *pages)
+{
+    const struct page_data *pd = &in->batch;
+
+    for (uint64_t i = 0; in->options->map && i < nr; (*frame)++) {
+        unsigned int type = frame_type(pd->frames[*frame]);
+        bool zero;
+
+        if (!frame_type_has_page(type))
+            continue;
+        zero = !pages || page_is_zero(pages + i * PAGE_SIZE);
+        memory_map_add(in->options->map, frame_pfn(pd->frames[*frame]),
+                       zero ? MEMORY_ZERO : frame_class(type));
+        i++;
+    }
+}
+
 static bool count_zero_pages(struct inspect *in, uint64_t *ret_zero,
                              struct error *err)
 {
     uint64_t left = in->batch.nr_pages;
+    uint32_t frame = 0;
     uint64_t zero = 0;
 
     while (left > 0) {
@@ -208,6 +258,7 @@ static bool count_zero_pages(struct inspect *in, uint64_t *ret_zero,
                 hole = left;
             if (!source_skip_hole(in->reader.source, hole * PAGE_SIZE, err))
                 return false;
+            map_pages(in, &frame, hole, NULL);
             zero += hole;
             left -= hole;
             continue;
@@ -217,6 +268,7 @@ static bool count_zero_pages(struct inspect *in, uint64_t *ret_zero,
             return false;
         for (size_t i = 0; i < n; i++)
             zero += page_is_zero(in->pages + i * PAGE_SIZE);
+        map_pages(in, &frame, n, in->pages);
         left -= n;
     }
     *ret_zero = zero;
@@ -762,12 +814,26 @@ static void inspect_free(struct inspect **in)
     *in = NULL;
 }
 
+static bool inspect_image(struct inspect *in, struct error *err)
+{
+    bool ok;
+
+    stream_reader_init(&in->reader, &in->source);
+    fields_begin(in->records, "records", FIELDS_LIST);
+    ok = explain_all(in, err);
+    fields_end(in->records);
+    explain_summary(in);
+    return ok;
+}
+
 bool inspect_stream(struct stream_source *source,
                     const struct inspect_options *options,
                     struct field_sink *out, struct error *err)
 {
     cleanup(inspect_free) struct inspect *in = calloc(1, sizeof(*in));
     struct error problem = {0};
+    enum stream_kind kind;
+    size_t got = 0;
     bool ok;
 
     if (!in)
@@ -780,12 +846,15 @@ bool inspect_stream(struct stream_source *source,
     in->pages = malloc(PAGES_CHUNK * PAGE_SIZE);
     if (!in->pages)
         return error_set(err, ERR_NO_MEMORY, "inspect");
-    stream_reader_init(&in->reader, source);
 
-    fields_begin(in->records, "records", FIELDS_LIST);
-    ok = explain_all(in, &problem);
-    fields_end(in->records);
-    explain_summary(in);
+    ok = source_peek(&in->looked_at, source, SNIFF_SIZE, &in->source, &got,
+                     &problem);
+    kind =
+        ok && got == SNIFF_SIZE ? sniff(in->looked_at.bytes) : STREAM_UNKNOWN;
+    if (kind == STREAM_XENSTORE || kind == STREAM_OXENSTORED)
+        ok = inspect_xenstore(&in->source, kind, in->records, out, &problem);
+    else if (ok)
+        ok = inspect_image(in, &problem);
     if (!ok) {
         fields_begin(out, "error", FIELDS_OBJECT);
         fields_text(out, "code", error_code_name(problem.code));

@@ -64,6 +64,24 @@ is 2 "$(status "$xenferry" verify empty)" "an empty file"
 is 2 "$(cat short | "$xenferry" verify -q - >out; echo $?)" "a cut pipe"
 is 0 "$(wc -c <out)" "quiet prints nothing"
 
+# The memory map
+"$xenferry" inspect -s --memory-map a >out
+is 1 "$(grep -c '^memory by pfn' out)" "a map for the terminal"
+is 0 "$(status "$xenferry" inspect -s --memory-map=map.svg a)" "a map as SVG"
+is 0 "$(status python3 -c '
+import xml.dom.minidom
+xml.dom.minidom.parse("map.svg")')" "which is XML"
+"$xenferry" inspect -s --json --memory-map a >json
+is 100 "$(python3 -c '
+import json
+m = json.load(open("json"))["memory_map"]
+print(m["frames_per_cell"] * sum(map(len, m["rows"])))')" \
+    "a map in JSON has every frame"
+
+# xenstores
+printf '$xenstored-dump-format\nstore,2f61,6e30,6869\n' >ox
+is 1 "$("$xenferry" inspect ox | grep -c 'path=/a ')" "oxenstored's dump"
+
 # The container
 is 0 "$(status "$xenferry" image create a a.xfi)" "a container is made"
 is 1 "$(grep -c 'whole: yes' out)" "of an image that was understood"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "image_maker.h"
 #include "stream/inspect.h"
+#include "stream/xs/xs_dump.h"
 #include "unit.h"
 
 /* Fields as "key=value;", nesting as "key{" and "}". */
@@ -161,6 +162,183 @@ static void inspect_tells_as_far_as_it_can(void **state)
     buffer_release(&out);
 }
 
+static void assert_parts(const char *text, const char *const *parts)
+{
+    for (; *parts; parts++)
+        if (!strstr(text, *parts))
+            fail_msg("no \"%s\" in: %s", *parts, text);
+}
+
+static void make_store(struct buffer *out, uint32_t version,
+                       enum byte_order order)
+{
+    const struct xsdump_perm perms[] = {
+        {'n', false, 0},
+        {'r', true,  7}
+    };
+    const uint32_t values[] = {1000, 0};
+    const char *names[] = {"nodes", "memory"};
+
+    out->order = order;
+    xsdump_write_header(out, version);
+    xsdump_write_global(out, &(struct xsdump_global){-1, 3});
+    xsdump_write_connection(
+        out, &(struct xsdump_connection){.id = 5,
+                                         .kind = XSDUMP_CONNECTION_RING,
+                                         .domid = 7,
+                                         .target = XSDUMP_NO_DOMID,
+                                         .port = 9});
+    xsdump_write_watch(out, &(struct xsdump_watch){5, "/local", "tok", -1});
+    if (version == 2) {
+        xsdump_write_watch(out, &(struct xsdump_watch){5, "/deep", "t", 2});
+        xsdump_write_quotas(out, XSDUMP_QUOTA,
+                            &(struct xsdump_quotas){.nr = 2, .nr_global = 1},
+                            values, names);
+    }
+    xsdump_write_transaction(out, &(struct xsdump_transaction){5, 77});
+    xsdump_write_node(out,
+                      &(struct xsdump_node){.nr_perms = 2,
+                                            .path = "/local/domain/7",
+                                            .value = (const uint8_t *)"hello",
+                                            .value_length = 5,
+                                            .access = XSDUMP_ACCESS_WRITTEN},
+                      perms);
+    xsdump_end(out, xsdump_begin(out, XSDUMP_END));
+    assert_false(out->bad);
+}
+
+static void inspect_explains_a_xenstore_stream(void **state)
+{
+    static const char *const parts[] = {
+        "name=GLOBAL_DATA;",
+        "listen_fd=-1;",
+        "evtchn_fd=3;",
+        "connection=5;kind=ring;domid=7;port=9;",
+        "path=/local;",
+        "token=tok;",
+        "transaction=77;",
+        "path=/local/domain/7;value=hello;",
+        "=n0;",
+        "=r7 (stale);",
+        "nodes=1;",
+        "watches=",
+        "name=END;",
+        NULL,
+    };
+    static const char *const extended[] = {"path=/deep;token=t;depth=2;",
+                                           "quota=nodes;value=1000;",
+                                           "watches=2;", NULL};
+
+    for (uint32_t version = 1; version <= 2; version++) {
+        for (int big = 0; big < 2; big++) {
+            struct buffer store = {0};
+            struct buffer out = {0};
+            const char *text;
+
+            make_store(&store, version, big ? ORDER_BIG : ORDER_LITTLE);
+            text = inspect_bytes(store.bytes, store.length, &out, true);
+            assert_parts(text, parts);
+            if (version == 2)
+                assert_parts(text, extended);
+            assert_null(strstr(text, "problem"));
+            for (size_t length = 8; length < store.length; length++) {
+                uint8_t *copy = malloc(length);
+
+                assert_non_null(copy);
+                memcpy(copy, store.bytes, length);
+                inspect_bytes(copy, length, &out, false);
+                free(copy);
+            }
+            buffer_release(&store);
+            buffer_release(&out);
+        }
+    }
+}
+
+static void inspect_explains_oxenstored(void **state)
+{
+    static const char dump[] = "$xenstored-dump-format\n"
+                               "global,4\n"
+                               "dom,7,1234,9,3\n"
+                               "watch,7,2f6c,746f6b\n"
+                               "store,2f6c6f63616c,6e30,68690a\n"
+                               "store,2f,6e30,zz\n"
+                               "news,1,2";
+    static const char *const parts[] = {
+        "name=GLOBAL;rw_fd=4;",
+        "domid=7;mfn=1234;port=9;local=3;",
+        "domid=7;path=/l;token=tok;",
+        "path=/local;permissions=n0;value=hi\n;",
+        "problem=expected two hex digits",
+        "name=unknown;line=news;rest=1,2;",
+        "nodes=2;watches=1;connections=1;unknown=2;",
+        NULL,
+    };
+    struct buffer out = {0};
+    uint8_t *longer = malloc(200000);
+
+    assert_parts(
+        inspect_bytes((const uint8_t *)dump, sizeof(dump) - 1, &out, true),
+        parts);
+    assert_non_null(longer);
+    memset(longer, 'a', 200000);
+    memcpy(longer, dump, 23);
+    inspect_bytes(longer, 200000, &out, false);
+    assert_non_null(strstr((char *)out.bytes, "code=limit;"));
+    longer[100] = '\0';
+    inspect_bytes(longer, 200, &out, false);
+    assert_non_null(strstr((char *)out.bytes, "a NUL"));
+    free(longer);
+    buffer_release(&out);
+}
+
+static void a_memory_map_has_every_frame(void **state)
+{
+    const struct image_options image_options = {.guest = IMAGE_PV64,
+                                                .layer = IMAGE_LIBXC,
+                                                .version = 3,
+                                                .rounds = 1,
+                                                .nr_frames = 5000};
+    struct memory_map *map = calloc(1, sizeof(*map));
+    struct inspect_options options = {.page_contents = true, .map = map};
+    struct buffer image = {0};
+    struct memory_source memory;
+    struct stream_source source;
+    struct field_sink none = fields_dropped();
+    uint64_t sums[2][MEMORY_CLASSES] = {{0}};
+    struct error err;
+
+    assert_non_null(map);
+    assert_ok(image_make(&image_options, &image, &err), err);
+    for (int read = 0; read < 2; read++) {
+        memset(map, 0, sizeof(*map));
+        options.page_contents = read;
+        memory = (struct memory_source){image.bytes, image.length, 0, 0};
+        source = source_from_memory(&memory);
+        assert_ok(inspect_stream(&source, &options, &none, &err), err);
+        for (size_t i = 0; i < MEMORY_MAP_CELLS; i++)
+            for (size_t k = 0; k < MEMORY_CLASSES; k++)
+                sums[read][k] += map->cells[i][k];
+        assert_int_equal(map->shift, 2);
+        assert_int_equal(memory_map_length(map), 1250);
+    }
+    assert_int_equal(sums[0][MEMORY_ZERO], 0);
+    assert_true(sums[1][MEMORY_ZERO] > 0 && sums[1][MEMORY_TABLE] > 0);
+    assert_int_equal(sums[0][MEMORY_DATA] + sums[0][MEMORY_TABLE],
+                     sums[1][MEMORY_DATA] + sums[1][MEMORY_TABLE] +
+                         sums[1][MEMORY_ZERO]);
+    assert_int_equal(sums[0][MEMORY_REPEAT], sums[1][MEMORY_REPEAT]);
+    assert_true(sums[1][MEMORY_REPEAT] > 0);
+    memory_map_add(map, UINT64_MAX, MEMORY_DATA);
+    assert_int_equal(map->nr_beyond, 1);
+    memory_map_add(map, MEMORY_MAP_LIMIT - 1, MEMORY_DATA);
+    assert_int_equal(memory_map_length(map), MEMORY_MAP_CELLS);
+    assert_int_equal(memory_map_class(map, MEMORY_MAP_CELLS - 1), MEMORY_DATA);
+    assert_int_equal(memory_map_class(map, 77), MEMORY_CLASSES);
+    buffer_release(&image);
+    free(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +346,9 @@ int main(void)
         cmocka_unit_test(inspect_explains_a_pv_image),
         cmocka_unit_test(inspect_counts),
         cmocka_unit_test(inspect_tells_as_far_as_it_can),
+        cmocka_unit_test(inspect_explains_a_xenstore_stream),
+        cmocka_unit_test(inspect_explains_oxenstored),
+        cmocka_unit_test(a_memory_map_has_every_frame),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
