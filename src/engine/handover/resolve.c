@@ -85,7 +85,7 @@ static bool keep(struct resolver *r, enum resolve_result *ret,
 
     if (r->journal->state != SOURCE_BACK)
         outcome = take_back(r->options, r->journal, f->domid, f->guest);
-    if (outcome == MOVE_STUCK)
+    if (outcome == MOVE_STUCK || r->journal->state != SOURCE_BACK)
         return error_set(err, ERR_HOST,
                          "guest %s (domid %" PRIu32 ") could not be resumed",
                          f->guest, f->domid);

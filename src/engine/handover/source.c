@@ -280,7 +280,7 @@ static bool release_guest(struct source *s, enum move_outcome *ret,
         error_wrap(err, "the target could not start the guest");
         *ret =
             take_back(s->options, &s->journal, s->guest.domid, s->guest.name);
-        if (*ret == MOVE_KEPT)
+        if (s->journal.state == SOURCE_BACK)
             journal_remove(&s->journal);
     }
     return false;
@@ -327,8 +327,9 @@ static enum move_outcome back_out(struct source *s)
         return MOVE_KEPT;
     tell(s, MOVE_STEP_TAKEBACK);
     outcome = take_back(s->options, &s->journal, s->guest.domid, s->guest.name);
-    if (outcome != MOVE_KEPT)
-        return outcome;
+    /* The target's copy may be the only one: 'xenferry resolve' has to see. */
+    if (s->journal.state != SOURCE_BACK)
+        return MOVE_STUCK;
     if (may_be_ready)
         tell_kept(s);
     else

@@ -36,8 +36,11 @@ static enum resolve_step after_release(bool here, enum handover_state target,
             return RESOLVE_RELEASE;
         return here ? RESOLVE_KEEP : RESOLVE_LOST;
     case TARGET_RUNNING:
-        /* What became of it there since is no matter of the move's. */
-        return RESOLVE_DISCARD;
+        /*
+         * Perhaps it was not started yet.  What became of one that is not
+         * there any more is no matter of the move's.
+         */
+        return there ? RESOLVE_RELEASE : RESOLVE_DISCARD;
     case TARGET_DROPPED:
         return here ? RESOLVE_KEEP : RESOLVE_LOST;
     default:
@@ -61,6 +64,9 @@ enum resolve_step handover_resolve_step(enum handover_state source, bool here,
         return target == TARGET_READY && there ? RESOLVE_RELEASE : RESOLVE_LOST;
     case SOURCE_RELEASED:
         return heard ? after_release(here, target, there) : RESOLVE_ASK;
+    case SOURCE_KEPT:
+        /* Perhaps it ran again before it went. */
+        return here ? RESOLVE_KEEP : RESOLVE_LOST;
     case SOURCE_GONE:
     case SOURCE_DONE:
         return RESOLVE_DISCARD;

@@ -6,9 +6,13 @@
 #include "engine/handover/handover.h"
 
 /*
- * Journal KEPT and let the guest run on, where it was stopped; then BACK.  The
- * target never runs it from then on.  MOVE_KEPT, MOVE_GUEST_GONE when it has ended
- * meanwhile, or MOVE_STUCK when it stays suspended.
+ * Journal KEPT and let the guest run on, where it was stopped; then BACK: from
+ * then on the target never runs it.  The outcome is
+ *
+ *   MOVE_KEPT        it is BACK
+ *   MOVE_GUEST_GONE  BACK, but it has ended by itself; or, in any other state,
+ *                    this host does not have it any more: the target may
+ *   MOVE_STUCK       it stays suspended, or its host has ended
  */
 enum move_outcome take_back(const struct handover_options *o, struct journal *j,
                             uint32_t domid, const char *name);

@@ -168,33 +168,58 @@ static bool restore_image(struct target *t, struct error *err)
 
 /* ---- in the source's hands ------------------------------------------------ */
 
-/* It is ours.  '*ret_ended' false: another message may follow. */
+/* A source that asks again may find that it runs already. */
+static enum keeper_outcome start_once(struct target *t, struct error *err)
+{
+    struct keeper *k = t->options->keeper;
+    struct keeper_guest guest;
+    bool found;
+
+    if (t->paused || t->request->paused)
+        return KEEPER_DONE;
+    if (!find_same(k, t->facts.domid, t->facts.guest, &found, &guest, err))
+        return KEEPER_REFUSED;
+    if (!found) {
+        error_set(err, ERR_STATE, "guest %s is no more", t->facts.guest);
+        return KEEPER_REFUSED;
+    }
+    if (guest.state != KEPT_PAUSED)
+        return KEEPER_DONE;
+    return k->ops->start(k, t->facts.domid, err);
+}
+
+/* It never ran here, and never will: the source may have it again. */
+static bool give_back(struct target *t, const struct error *reason,
+                      enum move_outcome *ret, struct error *err)
+{
+    *ret = MOVE_NOTHING;
+    if (!note(t, TARGET_DROPPED, err))
+        return false;
+    if (!drop_copy(t, err))
+        log_info(t->options->log, "%s", err->text);
+    say_failed(t, "failed", reason);
+    if (err)
+        *err = *reason;
+    return error_wrap(err, "starting the guest");
+}
+
+/* It is ours. */
 static bool on_release(struct target *t, enum move_outcome *ret,
                        struct error *err)
 {
-    struct keeper *k = t->options->keeper;
-    enum keeper_outcome outcome = KEEPER_DONE;
+    bool anew = t->journal.state == TARGET_READY;
+    enum keeper_outcome outcome;
     struct error reason;
 
     fault_point("target.release.received", t->talk.out.fd);
-    if (t->journal.state != TARGET_RUNNING && !note(t, TARGET_RUNNING, err))
+    if (anew && !note(t, TARGET_RUNNING, err))
         return false;
     *ret = MOVE_UNDECIDED;
     tell(t, MOVE_STEP_START);
-    if (!t->paused && !t->request->paused)
-        outcome = k->ops->start(k, t->facts.domid, &reason);
-    if (outcome == KEEPER_UNKNOWN) {
-        if (err)
-            *err = reason;
-        return error_wrap(err, "starting the guest");
-    }
-    if (outcome == KEEPER_REFUSED) {
-        *ret = MOVE_NOTHING;
-        if (!note(t, TARGET_DROPPED, err))
-            return false;
-        say_failed(t, "failed", &reason);
-        if (!drop_copy(t, err))
-            log_info(t->options->log, "%s", err->text);
+    outcome = start_once(t, &reason);
+    if (outcome == KEEPER_REFUSED && anew)
+        return give_back(t, &reason, ret, err);
+    if (outcome != KEEPER_DONE) {
         if (err)
             *err = reason;
         return error_wrap(err, "starting the guest");
