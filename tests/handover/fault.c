@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What happens at the fault points of a test build:
+ *
+ *   XENFERRY_FAULT=POINT=ACTION[,POINT=ACTION]...
+ *
+ *   self   this process is killed
+ *   cut    the connection is shut down
+ *   N      process N is killed
+ *
+ * as by SIGKILL, each the first time that its point is reached.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/handover/handover_common.h"
+
+static void act(const char *action, int fd)
+{
+    struct timespec nap = {.tv_nsec = 100000000};
+
+    if (!strcmp(action, "self")) {
+        kill(getpid(), SIGKILL);
+    } else if (!strcmp(action, "cut")) {
+        shutdown(fd, SHUT_RDWR);
+    } else if (atoi(action) > 1) {
+        kill(atoi(action), SIGKILL);
+        /* Its sockets are closed when it is gone. */
+        nanosleep(&nap, NULL);
+    }
+}
+
+void fault_point(const char *name, int fd)
+{
+    const char *faults = getenv("XENFERRY_FAULT");
+    char copy[256], *rest = copy, *fault;
+
+    if (!faults)
+        return;
+    snprintf(copy, sizeof(copy), "%s", faults);
+    while ((fault = strsep(&rest, ","))) {
+        char *action = strchr(fault, '=');
+
+        if (!action)
+            continue;
+        *action++ = '\0';
+        if (!strcmp(fault, name)) {
+            unsetenv("XENFERRY_FAULT");
+            act(action, fd);
+            return;
+        }
+    }
+}
