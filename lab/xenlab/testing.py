@@ -238,7 +238,8 @@ def run(options):
         print(f"{what} {next(number)} - {rest}", flush=True)
         failed.extend([rest] if failure else [])
 
-    for hosts in (1, 2):
+    # Moves between hosts are what a budget should cut last.
+    for hosts in (2, 1):
         group = [test for test in tests if test.hosts == hosts]
         if group:
             run_group(group, hosts, options, report)
