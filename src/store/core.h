@@ -25,6 +25,7 @@ struct store {
     struct store_options options;
 
     uint64_t generation; /* counts changes; nodes carry stamps of it */
+    struct pool pool;    /* of nodes and watches */
     struct node *root;
     struct node *special[SPECIAL_NR];
     struct perms_table perms;

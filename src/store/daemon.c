@@ -213,7 +213,7 @@ static bool daemon_start(struct daemon *d, struct holder *h, struct error *err)
         return false;
     if (!store_open(&d->options.store, &host, &d->store, err))
         return false;
-    hypervisor_map_dom0(d, !h || !h->restarted);
+    hypervisor_map_dom0(d, !h || journal_is_fresh(d->journal));
     if (h)
         return holder_attach(d, h, err) && journal_start(d->journal, d, h, err);
     return sockets_open(d, &fd, err) && sockets_accept(d, fd, err);

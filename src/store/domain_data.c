@@ -234,7 +234,8 @@ static bool load_watch(const struct overlay *o, const struct record *rec,
     if (!o->apply || watch_find(c, path, w.token))
         return true;
     return watch_add(o->store, c, path, given, w.token,
-                     w.depth < 0 ? WATCH_DEPTH_ANY : w.depth)
+                     w.depth < 0 || w.depth > INT16_MAX ? WATCH_DEPTH_ANY
+                                                        : w.depth)
                ? true
                : error_set(err, ERR_NO_MEMORY, "watch '%.64s'", w.path);
 }

@@ -648,7 +648,8 @@ bool journal_start(struct journal *j, struct daemon *d, const struct holder *h,
             return false;
         k->started = 1;
         store_record(d->store, &j->recorder);
-        return true;
+        /* A worker that died before this may have left clients. */
+        return sockets_attach_all(d, h, err);
     }
     j->replaying = true;
     store_replay_begin(d->store);
@@ -670,6 +671,11 @@ bool journal_start(struct journal *j, struct daemon *d, const struct holder *h,
     log_info(&d->log, "taken up again in %" PRId64 " us",
              (clock_now_ns() - begun) / 1000);
     return snapshot(j, err);
+}
+
+bool journal_is_fresh(const struct journal *j)
+{
+    return !j->control->started;
 }
 
 /* --- sockets --- */

@@ -37,6 +37,8 @@ void journal_free(struct journal *j);
 /* In the worker: put itself between the store and the host. */
 void journal_hooks(struct journal *j, struct daemon *d,
                    struct store_host *host);
+/* No worker has got as far as to serve. */
+bool journal_is_fresh(const struct journal *j);
 /* Take up what the predecessor left, or begin; recording from then on. */
 must_check bool journal_start(struct journal *j, struct daemon *d,
                               const struct holder *h, struct error *err);

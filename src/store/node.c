@@ -27,23 +27,23 @@ uint32_t name_hash(const char *name, size_t length)
     return (uint32_t)XXH3_64bits_withSeed(name, length, secret());
 }
 
-struct node *node_new(const char *name, size_t name_len, struct perms *perms)
+struct node *node_new(struct pool *pool, const char *name, size_t name_len,
+                      struct perms *perms)
 {
-    struct node *node = malloc(sizeof(*node) + name_len + 1);
+    struct node *node = pool_get(pool, sizeof(*node) + name_len + 1);
 
     if (!node)
         return NULL;
     memset(node, 0, sizeof(*node));
     list_init(&node->owned);
     node->perms = perms_hold(perms);
-    node->hash = name_hash(name, name_len);
     node->name_len = (uint16_t)name_len;
     memcpy(node->name, name, name_len);
     node->name[name_len] = '\0';
     return node;
 }
 
-void node_free(struct perms_table *table, struct node *node)
+void node_free(struct pool *pool, struct perms_table *table, struct node *node)
 {
     if (node->value_len > NODE_SMALL_VALUE)
         free(node->value.big);
@@ -53,7 +53,34 @@ void node_free(struct perms_table *table, struct node *node)
         free(node->children);
     }
     perms_drop(table, node->perms);
-    free(node);
+    pool_put(pool, node, sizeof(*node) + node->name_len + 1u);
+}
+
+uint64_t node_stamp(const struct node *node, enum stamp which)
+{
+    if (which == STAMP_VALUE)
+        return node->value_stamp;
+    if (which == STAMP_CHILDREN && node->children)
+        return node->children->stamp;
+    return node->perms_stamp;
+}
+
+void node_set_birth(struct node *node, uint64_t generation)
+{
+    node->value_stamp = generation;
+    node->perms_stamp = generation;
+    if (node->children)
+        node->children->stamp = generation;
+}
+
+void node_set_stamp(struct node *node, enum stamp which, uint64_t generation)
+{
+    if (which == STAMP_VALUE)
+        node->value_stamp = generation;
+    else if (which == STAMP_PERMS)
+        node->perms_stamp = generation;
+    else if (node->children)
+        node->children->stamp = generation;
 }
 
 bool node_set_value(struct node *node, const void *value, uint16_t length)
@@ -92,10 +119,9 @@ void node_take_value(struct node *node, uint8_t **value, uint16_t length)
 }
 
 static bool node_is_called(const struct node *node, const char *name,
-                           size_t name_len, uint32_t hash)
+                           size_t name_len)
 {
-    return node->hash == hash && node->name_len == name_len &&
-           !memcmp(node->name, name, name_len);
+    return node->name_len == name_len && !memcmp(node->name, name, name_len);
 }
 
 struct node *node_child(const struct node *node, const char *name,
@@ -106,18 +132,17 @@ struct node *node_child(const struct node *node, const char *name,
 
     if (!t || !t->nr)
         return NULL;
-    hash = name_hash(name, name_len);
     if (!t->mask) {
         for (uint32_t i = 0; i < t->used; i++)
-            if (t->order[i] &&
-                node_is_called(t->order[i], name, name_len, hash))
+            if (t->order[i] && node_is_called(t->order[i], name, name_len))
                 return t->order[i];
         return NULL;
     }
+    hash = name_hash(name, name_len);
     for (uint32_t i = hash & t->mask; t->index[i]; i = (i + 1) & t->mask) {
         struct node *child = t->order[t->index[i] - 1];
 
-        if (child && node_is_called(child, name, name_len, hash))
+        if (child && node_is_called(child, name, name_len))
             return child;
     }
     return NULL;
@@ -125,7 +150,7 @@ struct node *node_child(const struct node *node, const char *name,
 
 static void index_insert(struct child_table *t, const struct node *child)
 {
-    uint32_t i = child->hash & t->mask;
+    uint32_t i = name_hash(child->name, child->name_len) & t->mask;
 
     while (t->index[i])
         i = (i + 1) & t->mask;
@@ -134,8 +159,8 @@ static void index_insert(struct child_table *t, const struct node *child)
 
 /*
  * Lay the table out anew with room for 'room' places and no holes.  The index
- * keeps entries of removed children until then: at most half of it is in use,
- * since it has at least twice as many places as order[].
+ * keeps entries of removed children until then: at most three quarters of it
+ * are in use, since it has so many more places than order[].
  */
 static bool children_rebuild(struct child_table *t, uint32_t room)
 {
@@ -144,7 +169,7 @@ static bool children_rebuild(struct child_table *t, uint32_t room)
     struct node **order = malloc(room * sizeof(*order));
 
     if (room > CHILDREN_WITHOUT_INDEX) {
-        for (mask = 15; mask + 1 < 2 * room; mask = 2 * mask + 1)
+        for (mask = 15; (mask + 1) / 4 * 3 < room; mask = 2 * mask + 1)
             ;
         index = calloc((size_t)mask + 1, sizeof(*index));
     }
@@ -186,12 +211,15 @@ bool node_reserve(struct node *node, uint32_t extra)
         t = calloc(1, sizeof(*t));
         if (!t)
             return false;
+        t->stamp = node->perms_stamp;
         node->children = t;
     }
     if (t->capacity - t->used >= extra)
         return true;
+    if (!extra)
+        return true;
     room = t->nr + extra;
-    room += room / 2;
+    room += room > 64 ? room / 4 : room / 2;
     return children_rebuild(t, room < 2 ? 2 : room);
 }
 
@@ -227,15 +255,27 @@ void node_trim(struct node *node)
     if (!t)
         return;
     if (!t->nr) {
+        /* The table stays, for its stamp. */
         free(t->order);
         free(t->index);
-        free(t);
-        node->children = NULL;
+        *t = (struct child_table){.stamp = t->stamp};
     } else if (t->capacity > 16 && t->nr < t->capacity / 4) {
         /* Without memory the table just stays as large as it was. */
         if (!children_rebuild(t, t->nr * 2))
             return;
     }
+}
+
+void node_drop_empty_table(struct node *node)
+{
+    struct child_table *t = node->children;
+
+    if (!t || t->nr || t->stamp != node->perms_stamp)
+        return;
+    free(t->order);
+    free(t->index);
+    free(t);
+    node->children = NULL;
 }
 
 struct node *node_next_child(const struct node *node, uint32_t *at)

@@ -17,24 +17,25 @@
 
 #include "base/list.h"
 #include "store/permission.h"
+#include "store/pool.h"
 
 enum stamp { STAMP_VALUE, STAMP_PERMS, STAMP_CHILDREN, STAMPS };
 
-#define NODE_SMALL_VALUE 16
+#define NODE_SMALL_VALUE 8
 
 struct child_table;
 
+/* Tens of thousands of these are a store: see pool.h before growing it. */
 struct node {
     struct node *parent;          /* NULL: the root or a special node */
     struct child_table *children; /* owned; NULL: never had any */
     struct perms *perms;          /* counted */
     struct list owned;            /* on its owner's domain.nodes */
-    uint64_t stamp[STAMPS];
+    uint64_t value_stamp, perms_stamp;
     union {
         uint8_t small[NODE_SMALL_VALUE];
         uint8_t *big; /* owned; when value_len > NODE_SMALL_VALUE */
     } value;
-    uint32_t hash;  /* of the name */
     uint32_t place; /* in the parent's order[] */
     uint16_t value_len;
     uint16_t name_len;
@@ -42,6 +43,7 @@ struct node {
 };
 
 struct child_table {
+    uint64_t stamp;
     uint32_t nr;         /* children */
     uint32_t used;       /* order[] in use, holes included */
     uint32_t first;      /* holes only below this place */
@@ -62,9 +64,20 @@ static inline const uint8_t *node_value(const struct node *node)
 }
 
 /* A node without parent, value or owner link; NULL: no memory. */
-struct node *node_new(const char *name, size_t name_len, struct perms *perms);
+struct node *node_new(struct pool *pool, const char *name, size_t name_len,
+                      struct perms *perms);
 /* The node alone; it has no children and is in no list. */
-void node_free(struct perms_table *table, struct node *node);
+void node_free(struct pool *pool, struct perms_table *table, struct node *node);
+
+/*
+ * A node that never had children shares their stamp with its permissions: its
+ * empty list is as old as it is, or looks younger than it is after SET_PERMS.
+ */
+uint64_t node_stamp(const struct node *node, enum stamp which);
+/* All three, of a new node; it has no children yet. */
+void node_set_birth(struct node *node, uint64_t generation);
+/* That of the children only if node_reserve() was called for the node. */
+void node_set_stamp(struct node *node, enum stamp which, uint64_t generation);
 
 /* False: no memory, and nothing changed. */
 must_check bool node_set_value(struct node *node, const void *value,
@@ -89,6 +102,8 @@ void node_attach(struct node *node, struct node *child);
 void node_detach(struct node *child);
 /* Give back room that removals left; undoes node_reserve(). */
 void node_trim(struct node *node);
+/* An empty table goes, if its stamp is the same without it. */
+void node_drop_empty_table(struct node *node);
 
 /* The first child at or after place '*at', which moves behind it; NULL: end. */
 struct node *node_next_child(const struct node *node, uint32_t *at);

@@ -273,7 +273,7 @@ static enum outcome do_directory_part(struct request *r)
             generation++;
     } else {
         list_children(f.node, &names);
-        generation = f.node->stamp[STAMP_CHILDREN];
+        generation = node_stamp(f.node, STAMP_CHILDREN);
     }
     buffer_reset(out);
     buffer_format(out, "%" PRIu64, generation);

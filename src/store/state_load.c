@@ -135,7 +135,8 @@ static bool load_watch(struct loader *l, const struct xsdump_record *rec,
     if (path_canonical(c, w.path, true, path) != STORE_OK)
         return wrong(rec, "a watch on no path", err);
     if (!watch_add(l->store, c, path, w.path, w.token,
-                   w.depth < 0 ? WATCH_DEPTH_ANY : w.depth))
+                   w.depth < 0 || w.depth > INT16_MAX ? WATCH_DEPTH_ANY
+                                                      : w.depth))
         return no_memory(err);
     return true;
 }
@@ -471,8 +472,14 @@ static bool load_stamps(struct loader *l, const struct xsdump_record *rec,
     while (cursor_left(&at) >= STAMPS * sizeof(uint64_t)) {
         if (!l->stamped)
             return wrong(rec, "more stamps than nodes", err);
-        for (unsigned int i = 0; i < STAMPS; i++)
-            l->stamped->stamp[i] = cursor_u64(&at);
+        for (unsigned int i = 0; i < STAMPS; i++) {
+            uint64_t stamp = cursor_u64(&at);
+
+            if (i == STAMP_CHILDREN && stamp != node_stamp(l->stamped, i) &&
+                !node_reserve(l->stamped, 0))
+                return no_memory(err);
+            node_set_stamp(l->stamped, i, stamp);
+        }
         l->stamped =
             l->special ? NULL : tree_next(l->store->root, l->stamped, l->path);
         if (!l->stamped && l->special < SPECIAL_NR)

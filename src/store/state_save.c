@@ -316,8 +316,10 @@ static void save_stamps(struct store *store, struct buffer *out)
         size_t begun = xsdump_begin(out, STATE_STAMPS);
 
         for (unsigned int i = 0; n && i < STAMPS_AT_ONCE; i++) {
+            /* As it will be when it was loaded. */
+            node_drop_empty_table(n);
             for (unsigned int j = 0; j < STAMPS; j++)
-                buffer_u64(out, n->stamp[j]);
+                buffer_u64(out, node_stamp(n, j));
             n = special ? NULL : tree_next(store->root, n, path);
             if (!n && special < SPECIAL_NR)
                 n = store->special[special++];

@@ -62,9 +62,10 @@ bool store_open(const struct store_options *options,
     list_init(&store->flush);
     list_init(&store->clients);
     list_init(&store->waiting);
+    pool_init(&store->pool);
     perms_table_init(&store->perms);
     store->domains = calloc(DOMID_RESERVED_FIRST, sizeof(*store->domains));
-    if (!store->domains || !watch_table_init(&store->watches) ||
+    if (!store->domains || !watch_table_init(&store->watches, &store->pool) ||
         !tree_init(store)) {
         store_close(store);
         return error_set(err, ERR_NO_MEMORY, "store");
@@ -94,6 +95,7 @@ void store_close(struct store *store)
     if (store->domains)
         domain_free_all(store);
     watch_table_release(&store->watches);
+    pool_release(&store->pool);
     buffer_release(&store->scratch);
     free(store->spare_input);
     free(store->domains);

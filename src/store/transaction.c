@@ -174,7 +174,8 @@ enum outcome transaction_touch(struct transaction *tx, const char *path,
         e->base_exists = e->exists = true;
         e->base_perms = perms_hold(node->perms);
         e->perms = perms_hold(node->perms);
-        memcpy(e->stamp, node->stamp, sizeof(e->stamp));
+        for (unsigned int i = 0; i < STAMPS; i++)
+            e->stamp[i] = node_stamp(node, i);
     }
     HASH_ADD(hh, tx->by_path, path, length, e);
     list_append(&tx->entries, &e->order);
@@ -209,7 +210,7 @@ static struct node *base_node(struct transaction *tx, const struct entry *e)
 {
     struct node *node = tree_find(tx->connection->store, e->path, NULL);
 
-    if (node && node->stamp[STAMP_PERMS] == e->stamp[STAMP_PERMS])
+    if (node && node_stamp(node, STAMP_PERMS) == e->stamp[STAMP_PERMS])
         return node;
     tx->doomed = true;
     return NULL;
@@ -229,7 +230,7 @@ enum outcome transaction_value(struct transaction *tx, struct entry *e)
             return STORE_ENOMEM;
         memcpy(e->value, node_value(node), node->value_len);
         e->value_len = node->value_len;
-        e->stamp[STAMP_VALUE] = node->stamp[STAMP_VALUE];
+        e->stamp[STAMP_VALUE] = node_stamp(node, STAMP_VALUE);
         charge(tx, node->value_len + 1u);
     }
     e->value_held = true;
@@ -252,7 +253,7 @@ static enum outcome entry_snapshot(struct transaction *tx, struct entry *e)
         names.length = 0;
         while ((child = node_next_child(node, &at)))
             buffer_bytes(&names, child->name, child->name_len + 1u);
-        e->stamp[STAMP_CHILDREN] = node->stamp[STAMP_CHILDREN];
+        e->stamp[STAMP_CHILDREN] = node_stamp(node, STAMP_CHILDREN);
     }
     e->names = names.bytes;
     e->names_len = names.length;
@@ -592,13 +593,13 @@ static bool entry_conflicts(const struct store *store, const struct entry *e)
 
     if (!node || !e->base_exists)
         return (node != NULL) != e->base_exists;
-    if (node->stamp[STAMP_PERMS] != e->stamp[STAMP_PERMS])
+    if (node_stamp(node, STAMP_PERMS) != e->stamp[STAMP_PERMS])
         return true;
     if (e->touched & TOUCHED_VALUE &&
-        node->stamp[STAMP_VALUE] != e->stamp[STAMP_VALUE])
+        node_stamp(node, STAMP_VALUE) != e->stamp[STAMP_VALUE])
         return true;
     return e->touched & TOUCHED_CHILDREN &&
-           node->stamp[STAMP_CHILDREN] != e->stamp[STAMP_CHILDREN];
+           node_stamp(node, STAMP_CHILDREN) != e->stamp[STAMP_CHILDREN];
 }
 
 static void commit_undo(struct transaction *tx)
@@ -609,7 +610,7 @@ static void commit_undo(struct transaction *tx)
         struct entry *e = list_object(it, struct entry, order);
 
         if (e->fresh)
-            node_free(&store->perms, e->fresh);
+            node_free(&store->pool, &store->perms, e->fresh);
         e->fresh = NULL;
     }
 }
@@ -629,7 +630,7 @@ static bool commit_prepare(struct transaction *tx)
         if (!e->base_exists) {
             const char *name = strrchr(e->path, '/') + 1;
 
-            e->fresh = node_new(name, strlen(name), e->perms);
+            e->fresh = node_new(&store->pool, name, strlen(name), e->perms);
             if (!e->fresh || !node_set_value(e->fresh, e->value, e->value_len))
                 return false;
         }
@@ -673,14 +674,14 @@ static void commit_entry(struct transaction *tx, struct entry *e)
         domain_discharge(store, owner, node_memory(node));
         node_take_value(node, &e->value, e->value_len);
         domain_charge(store, owner, node_memory(node));
-        node->stamp[STAMP_VALUE] = store->generation;
+        node_set_stamp(node, STAMP_VALUE, store->generation);
     }
     if (e->perms_written) {
         uint64_t generation = store->generation;
 
         /* Its owner's record was made in commit_prepare(). */
         if (tree_set_perms(store, node, perms_hold(e->perms)))
-            node->stamp[STAMP_PERMS] = generation;
+            node_set_stamp(node, STAMP_PERMS, generation);
     }
 }
 

@@ -105,10 +105,10 @@ bool tree_init(struct store *store)
     perms = perms_get(&store->perms, &entry, 1);
     if (!perms)
         return false;
-    store->root = node_new("", 0, perms);
+    store->root = node_new(&store->pool, "", 0, perms);
     for (unsigned int i = 0; i < SPECIAL_NR; i++)
-        store->special[i] =
-            node_new(special_names[i], strlen(special_names[i]), perms);
+        store->special[i] = node_new(&store->pool, special_names[i],
+                                     strlen(special_names[i]), perms);
     done = store->root && store->special[SPECIAL_INTRODUCE] &&
            store->special[SPECIAL_RELEASE] &&
            domain_get(store, store->options.master_domid);
@@ -116,11 +116,9 @@ bool tree_init(struct store *store)
         struct domain *owner = domain_find(store, store->options.master_domid);
 
         store->generation++;
-        for (unsigned int i = 0; i < STAMPS; i++) {
-            store->root->stamp[i] = store->generation;
-            for (unsigned int j = 0; j < SPECIAL_NR; j++)
-                store->special[j]->stamp[i] = store->generation;
-        }
+        node_set_birth(store->root, store->generation);
+        for (unsigned int i = 0; i < SPECIAL_NR; i++)
+            node_set_birth(store->special[i], store->generation);
         domain_add_node(store, owner, store->root);
         done = create_first(store, "/tool/xenstored", perms);
     }
@@ -138,11 +136,11 @@ void tree_release(struct store *store)
             tree_remove(store, child, false);
         if (!list_is_empty(&store->root->owned))
             domain_remove_node(store, store->root);
-        node_free(&store->perms, store->root);
+        node_free(&store->pool, &store->perms, store->root);
     }
     for (unsigned int i = 0; i < SPECIAL_NR; i++)
         if (store->special[i])
-            node_free(&store->perms, store->special[i]);
+            node_free(&store->pool, &store->perms, store->special[i]);
     store->root = NULL;
 }
 
@@ -223,10 +221,9 @@ void tree_attach(struct store *store, struct node *parent, struct node *node)
 {
     struct domain *owner = domain_find(store, perms_owner(node->perms));
 
-    for (unsigned int i = 0; i < STAMPS; i++)
-        node->stamp[i] = store->generation;
+    node_set_birth(node, store->generation);
     node_attach(parent, node);
-    parent->stamp[STAMP_CHILDREN] = store->generation;
+    node_set_stamp(parent, STAMP_CHILDREN, store->generation);
     store->nr_nodes++;
     domain_add_node(store, owner, node);
 }
@@ -244,7 +241,8 @@ struct node *tree_create(struct store *store, const char *path,
     /* Build the branch beside the tree; only then hang it in. */
     while (*at) {
         const char *end = strchrnul(at, '/');
-        struct node *node = node_new(at, (size_t)(end - at), perms);
+        struct node *node =
+            node_new(&store->pool, at, (size_t)(end - at), perms);
         bool good = node && (!last || node_reserve(last, 1));
 
         if (good && last)
@@ -253,11 +251,11 @@ struct node *tree_create(struct store *store, const char *path,
             good = node_set_value(node, value, value_len);
         if (!good) {
             if (node && !node->parent)
-                node_free(&store->perms, node);
+                node_free(&store->pool, &store->perms, node);
             for (last = node && node->parent ? node : last; last;) {
                 struct node *parent = last->parent;
 
-                node_free(&store->perms, last);
+                node_free(&store->pool, &store->perms, last);
                 last = parent;
             }
             return NULL;
@@ -275,8 +273,7 @@ struct node *tree_create(struct store *store, const char *path,
         if (n == top) {
             tree_attach(store, nearest, n);
         } else {
-            for (unsigned int i = 0; i < STAMPS; i++)
-                n->stamp[i] = store->generation;
+            node_set_birth(n, store->generation);
             store->nr_nodes++;
             domain_add_node(store, domain_find(store, perms_owner(perms)), n);
         }
@@ -297,7 +294,7 @@ bool tree_set_value(struct store *store, struct node *node, const void *value,
         domain_charge(store, owner, node_memory(node));
         domain_discharge(store, owner, before);
     }
-    node->stamp[STAMP_VALUE] = ++store->generation;
+    node_set_stamp(node, STAMP_VALUE, ++store->generation);
     return true;
 }
 
@@ -316,7 +313,7 @@ bool tree_set_perms(struct store *store, struct node *node, struct perms *perms)
     }
     perms_drop(&store->perms, node->perms);
     node->perms = perms;
-    node->stamp[STAMP_PERMS] = ++store->generation;
+    node_set_stamp(node, STAMP_PERMS, ++store->generation);
     return true;
 }
 
@@ -357,14 +354,14 @@ void tree_remove(struct store *store, struct node *top, bool fire)
         node_detach(node);
         if (!list_is_empty(&node->owned))
             domain_remove_node(store, node);
-        node_free(&store->perms, node);
+        node_free(&store->pool, &store->perms, node);
         store->nr_nodes--;
         if (last)
             break;
         path_parent(path);
         node = parent;
     }
-    above->stamp[STAMP_CHILDREN] = store->generation;
+    node_set_stamp(above, STAMP_CHILDREN, store->generation);
 }
 
 struct node *tree_next(const struct node *top, struct node *node, char *path)

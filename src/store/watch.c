@@ -11,9 +11,9 @@
 /* A path has no more components than half its octets. */
 #define TRIE_DEPTH_MAX (WIRE_ABS_PATH_MAX / 2 + 1)
 
-bool watch_table_init(struct watch_table *table)
+bool watch_table_init(struct watch_table *table, struct pool *pool)
 {
-    *table = (struct watch_table){.mask = 63};
+    *table = (struct watch_table){.mask = 63, .pool = pool};
     list_init(&table->root.watches);
     table->buckets = calloc(table->mask + 1u, sizeof(*table->buckets));
     return table->buckets;
@@ -71,6 +71,16 @@ static void trie_grow(struct watch_table *table)
     table->mask = mask;
 }
 
+static size_t trie_size(size_t name_len)
+{
+    return offsetof(struct trie_node, name) + name_len + 1;
+}
+
+static size_t watch_size(size_t path_len, size_t token_len)
+{
+    return offsetof(struct watch, text) + path_len + token_len + 2;
+}
+
 /* Remove trie nodes that carry nothing, upwards. */
 static void trie_prune(struct watch_table *table, struct trie_node *node)
 {
@@ -84,7 +94,7 @@ static void trie_prune(struct watch_table *table, struct trie_node *node)
         *at = node->next;
         parent->nr_children--;
         table->nr--;
-        free(node);
+        pool_put(table->pool, node, trie_size(node->name_len));
         node = parent;
     }
 }
@@ -102,7 +112,7 @@ static struct trie_node *trie_get(struct watch_table *table, const char *path)
         struct trie_node *child = trie_child(table, node, at, length, hash);
 
         if (!child) {
-            child = malloc(sizeof(*child) + length + 1);
+            child = pool_get(table->pool, trie_size(length));
             if (!child) {
                 trie_prune(table, node);
                 return NULL;
@@ -143,7 +153,7 @@ static struct trie_node *trie_find(struct watch_table *table, const char *path)
 
 size_t watch_memory(const struct watch *w)
 {
-    return sizeof(*w) + w->path_len + w->token_len + 2u;
+    return watch_size(w->path_len, w->token_len);
 }
 
 struct watch *watch_add(struct store *store, struct connection *c,
@@ -154,7 +164,8 @@ struct watch *watch_add(struct store *store, struct connection *c,
     size_t token_len = strlen(token);
     struct trie_node *at = trie_get(&store->watches, path);
     /* Both lengths are bounded by the payload that they came in. */
-    struct watch *w = at ? malloc(sizeof(*w) + path_len + token_len + 2) : NULL;
+    struct watch *w =
+        at ? pool_get(&store->pool, watch_size(path_len, token_len)) : NULL;
 
     if (!w) {
         if (at)
@@ -165,7 +176,7 @@ struct watch *watch_add(struct store *store, struct connection *c,
         .connection = c,
         .at = at,
         .sequence = ++store->watch_sequence,
-        .depth = depth,
+        .depth = (int16_t)depth,
         .prefix_len = (uint16_t)(strlen(path) - path_len),
         .path_len = (uint16_t)path_len,
         .token_len = (uint16_t)token_len,
@@ -212,7 +223,7 @@ void watch_remove(struct store *store, struct watch *w)
     if (c->domain)
         domain_discharge(store, c->domain, watch_memory(w));
     trie_prune(&store->watches, w->at);
-    free(w);
+    pool_put(&store->pool, w, watch_memory(w));
 }
 
 void watch_remove_all(struct store *store, struct connection *c)

@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "store/permission.h"
+#include "store/pool.h"
 
 struct connection;
 struct store;
@@ -38,6 +39,7 @@ struct watch_table {
     uint32_t mask;
     uint32_t nr;
     uint64_t nr_watches;
+    struct pool *pool; /* borrowed */
 };
 
 #define WATCH_DEPTH_ANY (-1)
@@ -48,7 +50,7 @@ struct watch {
     struct connection *connection;
     struct trie_node *at;
     uint64_t sequence;   /* order of registration */
-    int32_t depth;       /* WATCH_DEPTH_ANY, or levels below the path */
+    int16_t depth;       /* WATCH_DEPTH_ANY, or levels below the path */
     uint16_t prefix_len; /* what events leave out: the path was relative */
     uint16_t path_len;
     uint16_t token_len;
@@ -65,7 +67,7 @@ static inline const char *watch_token(const struct watch *w)
     return w->text + w->path_len + 1;
 }
 
-must_check bool watch_table_init(struct watch_table *table);
+must_check bool watch_table_init(struct watch_table *table, struct pool *pool);
 void watch_table_release(struct watch_table *table);
 
 /*

@@ -185,6 +185,7 @@ class Daemon:
 
     def kill_worker(self):
         """Kill the serving process alone; its holder starts another."""
+        until(self.pid, 'a worker')
         before = self.pid()
         os.kill(before, signal.SIGKILL)
         return before
