@@ -9,8 +9,8 @@ RELEASE ?= build-release
 MESON_DEV = -Db_sanitize=address,undefined -Db_lundef=false
 MESON_RELEASE = --buildtype=release
 
-.PHONY: all build release check check-quick demo lab-demo bench format lint \
-	install clean help
+.PHONY: all build release check check-quick demo lab-demo bench fuzz-long \
+	coverage format lint install clean help
 
 all: build
 
@@ -40,6 +40,14 @@ bench: release
 	tools/setup bench
 	bench/run --build $(RELEASE)
 
+fuzz-long:
+	tools/setup fuzz
+	fuzz/long
+
+coverage:
+	tools/setup coverage
+	tools/coverage
+
 format:
 	tools/setup format
 	git ls-files '*.c' '*.h' | xargs clang-format -i
@@ -62,6 +70,8 @@ help:
 	@echo "make demo        a live migration, shown and checked"
 	@echo "make lab-demo    the same between two real Xen hosts under QEMU"
 	@echo "make bench       figures, as ratios to a peer or a ceiling"
+	@echo "make fuzz-long   every fuzz target for 10^6 runs"
+	@echo "make coverage    branches of the codecs that the tests take"
 	@echo "make format      clang-format over the tree"
 	@echo "make lint        layers, documents, shell scripts"
 	@echo "make install     install the release build (DESTDIR is honoured)"
