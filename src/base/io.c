@@ -204,6 +204,28 @@ bool io_read_exact(struct io *io, void *buffer, size_t length,
     return io_readv_exact(io, &iov, 1, err);
 }
 
+/*
+ * Wait until what was written is within the limit.  A pause of the writer is
+ * made up for, but not a long one.
+ */
+static bool io_pace(struct io *io, size_t done, struct error *err)
+{
+    struct pollfd cancel = {.fd = io->cancel_fd, .events = POLLIN};
+    int64_t now = clock_now_ns();
+    int ready;
+
+    if (io->paced_ns < now - 100 * NS_PER_MS)
+        io->paced_ns = now - 100 * NS_PER_MS;
+    io->paced_ns += (int64_t)((double)done * 1e9 / (double)io->rate_limit);
+    while (io->paced_ns > now) {
+        ready = poll(&cancel, 1, deadline_left_ms(io->paced_ns));
+        if (ready > 0)
+            return error_set_at(err, ERR_CANCELLED, io->offset, "cancelled");
+        now = clock_now_ns();
+    }
+    return true;
+}
+
 bool io_writev_all(struct io *io, struct iovec *iov, int nr_iov,
                    struct error *err)
 {
@@ -217,6 +239,8 @@ bool io_writev_all(struct io *io, struct iovec *iov, int nr_iov,
             return false;
         if (done > 0)
             io->hole_at_end = false;
+        if (io->rate_limit && !io_pace(io, done, err))
+            return false;
         iov_advance(&iov, &nr_iov, done);
     }
     return true;

@@ -36,6 +36,8 @@ struct io {
     uint64_t offset;     /* octets read or written since io_attach() */
     bool holes;          /* writing: zeroes may be skipped over */
     bool hole_at_end;    /* writing: the file is shorter than it should be */
+    uint64_t rate_limit; /* writing: octets a second at most; 0: no limit */
+    int64_t paced_ns;    /* private: what was written may be gone by then */
 };
 
 /*

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "noncoop/noncoop.h"
 #include "stream/xc/xc_common.h"
 
 /* Zero pages in a row that are worth a system call of their own. */
@@ -139,7 +140,10 @@ static bool write_state(struct save *s, struct error *err)
                                              .khz = tsc.khz,
                                              .nsec = tsc.nsec,
                                              .incarnation = tsc.incarnation});
-    return s->hooks->write_state(s, &out, err) && write_records(s, &out, err);
+    return s->hooks->write_state(s, &out, err) &&
+           (!s->request->noncoop ||
+            noncoop_append(host, s->request->domid, &out, err)) &&
+           write_records(s, &out, err);
 }
 
 static bool write_empty(struct save *s, uint32_t type, struct error *err)
@@ -231,6 +235,8 @@ static bool check_suspended(struct save *s, struct error *err)
 static bool suspend_guest(struct save *s, struct error *err)
 {
     enter_phase(s, PHASE_SUSPEND);
+    /* The pipeline is drained: nobody writes now. */
+    s->io.rate_limit = 0;
     s->stopped_ns = clock_now_ns();
     if (!s->request->callbacks->suspend(s->request->callback_context, err) ||
         !check_suspended(s, err))
@@ -412,6 +418,9 @@ static bool save_prepare(struct save *s, struct error *err)
         return error_set(err, ERR_UNSUPPORTED,
                          "checkpointed streams: kind %d, expected a plain save",
                          (int)q->kind);
+    if (q->noncoop && s->info.type != GUEST_X86_HVM)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "a PV guest moves only with its own help");
     s->hooks = s->info.type == GUEST_X86_HVM ? &save_x86_hvm : &save_x86_pv;
     if (!s->hooks->prepare(s, err))
         return false;
@@ -420,6 +429,7 @@ static bool save_prepare(struct save *s, struct error *err)
         !io_attach(&s->io, q->fd, true, q->options.idle_timeout_ms,
                    q->options.cancel_fd, err))
         return false;
+    s->io.rate_limit = q->rate_limit;
     s->sink = sink_to_io(&s->io);
     return save_pipeline_start(&s->pipeline, s, &s->sink,
                                s->io.holes ? MIN_HOLE_FILE : MIN_HOLE_STREAM,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -282,6 +283,45 @@ static void a_pipe_has_no_holes(void **state)
     pair_close(&p);
 }
 
+/* Slower than the limit is fine, faster is not. */
+static void a_limit_is_kept(void **state)
+{
+    static const uint8_t bytes[65536];
+    struct error err;
+    struct io io;
+    int64_t began;
+    int fd = memfd_create("limited", MFD_CLOEXEC);
+
+    assert_true(io_attach(&io, fd, true, 1000, -1, &err));
+    io.rate_limit = 4 << 20;
+    began = clock_now_ns();
+    for (int i = 0; i < 16; i++)
+        assert_true(io_write_all(&io, bytes, sizeof(bytes), &err));
+    /* 250 ms for 1 MiB, but for what a new writer has saved up. */
+    assert_true(clock_now_ns() - began >= 140 * NS_PER_MS);
+    io_release(&io);
+    close(fd);
+}
+
+static void a_limited_writer_can_be_cancelled(void **state)
+{
+    static const uint8_t bytes[65536];
+    struct error err;
+    struct io io;
+    int fd = memfd_create("limited", MFD_CLOEXEC), fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    assert_true(io_attach(&io, fd, true, 1000, fds[0], &err));
+    io.rate_limit = 1;
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_false(io_write_all(&io, bytes, sizeof(bytes), &err));
+    assert_int_equal(err.code, ERR_CANCELLED);
+    io_release(&io);
+    close(fd);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +337,8 @@ int main(void)
         cmocka_unit_test(old_contents_are_never_taken_for_zero),
         cmocka_unit_test(holes_are_seen_when_reading),
         cmocka_unit_test(a_pipe_has_no_holes),
+        cmocka_unit_test(a_limit_is_kept),
+        cmocka_unit_test(a_limited_writer_can_be_cancelled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

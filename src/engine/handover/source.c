@@ -216,6 +216,7 @@ static bool send_image(struct source *s, struct error *err)
         .fd = s->request->transport->send_fd,
         .live = s->request->live,
         .precopy = s->request->precopy,
+        .rate_limit = s->request->bandwidth_cap,
         .callbacks = &callbacks,
         .callback_context = s,
         .options = {.log = o->log,
