@@ -698,7 +698,9 @@ bool journal_consume(struct journal *j, uint32_t id, int fd, size_t length)
         k->in.offset = offset;
         k->in.mark = k->length[k->active];
         __atomic_store_n(&k->in.busy, 1, __ATOMIC_RELEASE);
-        got = recv(fd, trash, part, MSG_DONTWAIT);
+        do
+            got = recv(fd, trash, part, MSG_DONTWAIT);
+        while (got < 0 && errno == EINTR);
         if (got != (ssize_t)part)
             return false;
         append(j, RECORD_CONSUMED, id, (uint32_t)part, NULL, 0);

@@ -137,6 +137,8 @@ class Daemon:
                 f.write(bytes(4096))
             with open(f'{self.dir}/xsd_port', 'w') as f:
                 f.write('1')
+        if 'STORE_PRELOAD' in env:
+            preload.append(env['STORE_PRELOAD'])
         if preload:
             env['LD_PRELOAD'] = ':'.join(preload)
         self.socket = (f'{self.dir}/socket' if self.kind != 'ocaml'
@@ -150,6 +152,7 @@ class Daemon:
         while True:
             try:
                 Client(self.socket).close()
+                until(self.pid, 'a worker')
                 return
             except OSError:
                 pass
@@ -191,6 +194,7 @@ class Daemon:
         return before
 
     def memory_kib(self):
+        until(self.pid, 'the process')
         with open(f'/proc/{self.pid()}/status') as f:
             return int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
 
