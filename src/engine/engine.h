@@ -85,6 +85,13 @@ struct save_request {
     int fd;      /* the stream; stays the caller's */
     bool live;   /* else the guest is suspended before its memory is read */
     bool verify; /* send all memory twice, for comparison (live only) */
+    /*
+     * The guest must not notice: suspend() stops it from outside, with reason
+     * suspend and its store and backends at rest, and the image brings what
+     * it would otherwise build up again (noncoop/).  HVM and PVH only;
+     * ERR_UNSUPPORTED where the host cannot tell that state.
+     */
+    bool noncoop;
     enum stream_kind kind;
     struct precopy_limits precopy;
     uint64_t rate_limit; /* octets a second while the guest runs; 0: none */
@@ -127,6 +134,12 @@ struct restore_request {
     struct host *host;
     uint32_t domid; /* created, paused, without memory */
     int fd;         /* the stream; stays the caller's, read to END exactly */
+    /*
+     * The image must be of a guest that does not notice.  Its backends are
+     * connected when this returns; they begin when the domain is unpaused.
+     * Ports and domains below are not used.
+     */
+    bool noncoop;
     enum stream_kind kind;
     uint32_t store_evtchn;
     uint32_t store_domid;

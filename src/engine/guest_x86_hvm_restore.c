@@ -205,7 +205,9 @@ static bool set_param(struct restore *r, const struct hvm_param *param,
     if (param->index > UINT32_MAX)
         return error_set(err, ERR_FORMAT, "HVM_PARAMS: index %#" PRIx64,
                          param->index);
-    if (clear && !restore_clear_frame(r, param->value, err))
+    /* Rings that the guest is in the middle of are as they are. */
+    if (clear && !r->request->noncoop &&
+        !restore_clear_frame(r, param->value, err))
         return error_wrap(err, "HVM parameter %" PRIu64, param->index);
     return host->ops->hvm_param_set(host, r->request->domid,
                                     (uint32_t)param->index, param->value, err);
@@ -224,6 +226,9 @@ static bool hvm_complete(struct restore *r, struct error *err)
     for (uint32_t i = 0; i < hvm->nr_params; i++)
         if (!set_param(r, &hvm->params[i], err))
             return false;
+    if (q->noncoop)
+        return host->ops->hvm_context_set(host, q->domid, hvm->context.bytes,
+                                          hvm->context.length, err);
     return host->ops->hvm_param_set(host, q->domid,
                                     HVM_PARAM_INDEX_STORE_EVTCHN,
                                     q->store_evtchn, err) &&

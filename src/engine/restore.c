@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "noncoop/noncoop.h"
 #include "stream/xc/xc_common.h"
 #include "stream/xc/xc_records.h"
 
@@ -151,6 +152,8 @@ static enum record_outcome take_common_record(struct restore *r,
                                               const struct record *rec,
                                               struct error *err)
 {
+    if (xcstream_record_noncoop(rec->type))
+        return outcome_of(noncoop_take(&r->state, rec, err));
     switch (rec->type) {
     case XCREC_X86_CPUID_POLICY:
         return outcome_of(take_cpuid_policy(r, rec, err));
@@ -306,6 +309,7 @@ static bool restore_prepare(struct restore *r, struct error *err)
         !check_headers(r, err))
         return false;
     xcstream_order_init(&r->order, &r->headers, false);
+    r->order.noncoop = q->noncoop;
     return r->hooks->prepare(r, err) && page_placer_start(&r->placer, r, err);
 }
 
@@ -320,7 +324,9 @@ static bool restore_run(struct restore *r, struct error *err)
     if (r->has_tsc &&
         !host->ops->tsc_set(host, r->request->domid, &r->tsc, err))
         return false;
-    if (!r->hooks->complete(r, err))
+    if (!r->hooks->complete(r, err) ||
+        (r->request->noncoop &&
+         !noncoop_load(host, r->request->domid, &r->state, err)))
         return false;
     enter_phase(r, PHASE_DONE);
     return true;
@@ -335,6 +341,7 @@ static void restore_release(struct restore *r)
         r->request->host->ops->unmap_rest(r->request->host);
     bitmap_release(&r->seen);
     host_cpu_policy_release(&r->policy);
+    guest_state_release(&r->state);
     io_release(&r->io);
 }
 

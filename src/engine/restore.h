@@ -33,6 +33,7 @@ struct restore {
     bool has_tsc;
     uint64_t superpages; /* by the placers, atomically */
     uint64_t store_gfn, console_gfn;
+    struct guest_state state; /* of a guest that must not notice */
 
     struct engine_event event;
     int64_t started_ns;

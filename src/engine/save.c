@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "noncoop/noncoop.h"
 #include "stream/xc/xc_common.h"
 
 /* Zero pages in a row that are worth a system call of their own. */
@@ -139,7 +140,10 @@ static bool write_state(struct save *s, struct error *err)
                                              .khz = tsc.khz,
                                              .nsec = tsc.nsec,
                                              .incarnation = tsc.incarnation});
-    return s->hooks->write_state(s, &out, err) && write_records(s, &out, err);
+    return s->hooks->write_state(s, &out, err) &&
+           (!s->request->noncoop ||
+            noncoop_append(host, s->request->domid, &out, err)) &&
+           write_records(s, &out, err);
 }
 
 static bool write_empty(struct save *s, uint32_t type, struct error *err)
@@ -414,6 +418,9 @@ static bool save_prepare(struct save *s, struct error *err)
         return error_set(err, ERR_UNSUPPORTED,
                          "checkpointed streams: kind %d, expected a plain save",
                          (int)q->kind);
+    if (q->noncoop && s->info.type != GUEST_X86_HVM)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "a PV guest moves only with its own help");
     s->hooks = s->info.type == GUEST_X86_HVM ? &save_x86_hvm : &save_x86_pv;
     if (!s->hooks->prepare(s, err))
         return false;

@@ -29,6 +29,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "state/guest_state.h"
 
 enum guest_type { GUEST_X86_PV, GUEST_X86_HVM /* and PVH */ };
 
@@ -295,6 +296,35 @@ struct host_ops {
                                      uint32_t index, uint64_t value,
                                      struct error *err);
 
+    /* ---- moves that the guest does not notice ------------------------- */
+
+    /*
+     * One part of what such a move takes along.  The guest has been stopped
+     * from outside, with reason suspend, and its store and backends are at
+     * rest.  '*ret' has room for all parts; this one is set in it.
+     * ERR_UNSUPPORTED where the hypervisor cannot tell, and what would help.
+     */
+    must_check bool (*guest_state_get)(struct host *host, uint32_t domid,
+                                       enum state_part part,
+                                       struct guest_state *ret,
+                                       struct error *err);
+    /*
+     * Load a part into a paused domain that has its memory and contexts and
+     * has not run.  Parts come in their order, each once; one that comes
+     * before its turn is ERR_STATE.  What makes no sense to this host is
+     * ERR_FORMAT, and the domain then only fit to be destroyed.
+     */
+    must_check bool (*guest_state_set)(struct host *host, uint32_t domid,
+                                       enum state_part part,
+                                       struct guest_state *state,
+                                       struct error *err);
+    /*
+     * All parts are there: have the backends connect to the rings as they
+     * stand.  They take nothing off them before the domain runs.
+     */
+    must_check bool (*guest_state_settle)(struct host *host, uint32_t domid,
+                                          struct error *err);
+
     /* ---- PV ----------------------------------------------------------- */
 
     /* Make a fresh PV domain's words 4 or 8 octets wide. */
@@ -357,7 +387,7 @@ must_check bool host_report(struct host *host, struct buffer *ret,
  * What a module exports as 'xenferry_host_module'.  A module of another
  * HOST_MODULE_VERSION is refused.
  */
-#define HOST_MODULE_VERSION 1u
+#define HOST_MODULE_VERSION 2u
 
 struct host_module {
     uint32_t version;

@@ -482,16 +482,9 @@ static bool write_nodes(struct block_backend *b, bool front,
     return true;
 }
 
-static bool announce(struct block_backend *b, struct error *err)
+static bool announce_back(struct block_backend *b, uint64_t state,
+                          struct error *err)
 {
-    struct node front[] = {
-        {"",               ""    },
-        {"backend",        ""    },
-        {"backend-id",     "0"   },
-        {"virtual-device", ""    },
-        {"device-type",    "disk"},
-        {"state",          "1"   },
-    };
     struct node back[] = {
         {"",                    ""   },
         {"frontend",            ""   },
@@ -503,11 +496,9 @@ static bool announce(struct block_backend *b, struct error *err)
         {"info",                "0"  },
         {"feature-flush-cache", "1"  },
         {"feature-barrier",     "1"  },
-        {"state",               "2"  },
+        {"state",               ""   },
     };
 
-    back_path(b, "", front[1].value);
-    snprintf(front[3].value, sizeof(front[3].value), "%u", b->device);
     front_path(b, "", back[1].value);
     snprintf(back[2].value, sizeof(back[2].value), "%u", b->h->m.domid);
     if (b->read_only) {
@@ -515,8 +506,46 @@ static bool announce(struct block_backend *b, struct error *err)
         snprintf(back[7].value, sizeof(back[7].value), "%u", VDISK_READONLY);
     }
     snprintf(back[6].value, sizeof(back[6].value), "%" PRIu64, b->sectors);
-    return write_nodes(b, false, back, ARRAY_SIZE(back), err) &&
+    snprintf(back[10].value, sizeof(back[10].value), "%" PRIu64, state);
+    return write_nodes(b, false, back, ARRAY_SIZE(back), err);
+}
+
+static bool announce(struct block_backend *b, struct error *err)
+{
+    struct node front[] = {
+        {"",               ""    },
+        {"backend",        ""    },
+        {"backend-id",     "0"   },
+        {"virtual-device", ""    },
+        {"device-type",    "disk"},
+        {"state",          "1"   },
+    };
+
+    back_path(b, "", front[1].value);
+    snprintf(front[3].value, sizeof(front[3].value), "%u", b->device);
+    return announce_back(b, XenbusStateInitWait, err) &&
            write_nodes(b, true, front, ARRAY_SIZE(front), err);
+}
+
+/* A frontend that came with its nodes: take up where it stands. */
+static bool take_up(struct block_backend *b, struct error *err)
+{
+    uint64_t state, ref, port;
+    bool ok;
+
+    if (!read_front(b, "state", &state, err))
+        return false;
+    if (state != XenbusStateInitialised && state != XenbusStateConnected)
+        return announce_back(
+            b, state < XenbusStateInitialised ? XenbusStateInitWait : state,
+            err);
+    if (!read_front(b, "ring-ref", &ref, err) ||
+        !read_front(b, "event-channel", &port, err))
+        return false;
+    hosted_take(b->h);
+    ok = attach(b, (uint32_t)ref, (uint32_t)port, err);
+    hosted_give(b->h);
+    return ok && announce_back(b, XenbusStateConnected, err);
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -567,9 +596,10 @@ static bool start_threads(struct block_backend *b, struct error *err)
     return true;
 }
 
-bool block_backend_start(struct block_backend *b, struct hosted *h,
-                         struct store_service *store, unsigned int device,
-                         const char *path, bool read_only, struct error *err)
+static bool start(struct block_backend *b, struct hosted *h,
+                  struct store_service *store, unsigned int device,
+                  const char *path, bool read_only, bool moved,
+                  struct error *err)
 {
     *b = (struct block_backend){
         .h = h,
@@ -589,7 +619,8 @@ bool block_backend_start(struct block_backend *b, struct hosted *h,
     b->ring = calloc(1, sizeof(struct blkif_back_ring));
     if (!b->ring)
         return error_set(err, ERR_NO_MEMORY, "disk: no memory");
-    if (!open_disk(b, path, err) || !start_threads(b, err) || !announce(b, err))
+    if (!open_disk(b, path, err) || !start_threads(b, err) ||
+        !(moved ? take_up(b, err) : announce(b, err)))
         return false;
     hosted_take(h);
     hosted_add_backend(h, &b->backend);
@@ -598,6 +629,20 @@ bool block_backend_start(struct block_backend *b, struct hosted *h,
     b->watcher.changed = front_changed;
     b->watching = store_service_watch(store, &b->watcher, err);
     return b->watching;
+}
+
+bool block_backend_start(struct block_backend *b, struct hosted *h,
+                         struct store_service *store, unsigned int device,
+                         const char *path, bool read_only, struct error *err)
+{
+    return start(b, h, store, device, path, read_only, false, err);
+}
+
+bool block_backend_resume(struct block_backend *b, struct hosted *h,
+                          struct store_service *store, unsigned int device,
+                          const char *path, bool read_only, struct error *err)
+{
+    return start(b, h, store, device, path, read_only, true, err);
 }
 
 static void end_threads(struct block_backend *b)

@@ -66,6 +66,14 @@ must_check bool block_backend_start(struct block_backend *b, struct hosted *h,
                                     struct store_service *store,
                                     unsigned int device, const char *path,
                                     bool read_only, struct error *err);
+/*
+ * The nodes are there already, and a frontend that was connected remains so:
+ * connect to its ring where it stands, without a word in the store.
+ */
+must_check bool block_backend_resume(struct block_backend *b, struct hosted *h,
+                                     struct store_service *store,
+                                     unsigned int device, const char *path,
+                                     bool read_only, struct error *err);
 void block_backend_stop(struct block_backend *b);
 
 #endif

@@ -320,8 +320,10 @@ static bool domain_shutdown(struct request *r, struct error *err)
     if (!ended)
         t->h.m.shutdown = (uint32_t)reason;
     hosted_give(&t->h);
-    if (!ended)
+    if (!ended) {
+        store_service_freeze(t->store, &t->store_guest);
         return true;
+    }
     hosted_unpause(&t->h);
     return error_set(err, ERR_STATE, "domain %s has shut down already",
                      t->name);
@@ -342,6 +344,7 @@ static bool domain_resume(struct request *r, struct error *err)
     if (!suspended)
         return error_set(err, ERR_STATE,
                          "domain %s was not suspended from outside", t->name);
+    store_service_thaw(t->store, &t->store_guest);
     hosted_unpause(&t->h);
     return true;
 }

@@ -137,6 +137,8 @@ bool control_handle(struct request *r, struct error *err)
     if (!handler)
         handler = find_handler(control_state_handlers, op);
     if (!handler)
+        handler = find_handler(control_noncoop_handlers, op);
+    if (!handler)
         return error_set(err, ERR_USAGE, "request: no operation \"%.64s\"", op);
     return handler->handle(r, err);
 }

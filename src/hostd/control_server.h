@@ -49,7 +49,7 @@ void answer_text(struct request *r, const char *name, const char *value);
 void answer_number(struct request *r, const char *name, uint64_t value);
 void answer_flag(struct request *r, const char *name, bool value);
 
-/* control_domain.c, control_state.c: false and ERR_USAGE if 'op' is not one of
+/* control_domain.c, control_state.c, control_noncoop.c: false and ERR_USAGE if 'op' is not one of
    theirs. */
 struct request_handler {
     const char *op;
@@ -58,5 +58,6 @@ struct request_handler {
 
 extern const struct request_handler control_domain_handlers[];
 extern const struct request_handler control_state_handlers[];
+extern const struct request_handler control_noncoop_handlers[];
 
 #endif

@@ -352,7 +352,9 @@ int events_attach_host(struct machine *m, uint32_t port,
     if (!p || p->state != PORT_UNBOUND || p->remote_domid != 0)
         return -XEN_EINVAL;
     p->state = PORT_INTERDOMAIN;
-    p->remote_port = m->events.next_host_port++;
+    /* The guest may know our end's number: one that moved here keeps it. */
+    if (!p->remote_port)
+        p->remote_port = m->events.next_host_port++;
     p->sink = *sink;
     sink->notify(sink->context);
     return 0;

@@ -196,13 +196,16 @@ bool hvm_context_save(struct hosted *h, struct buffer *ret, struct error *err)
                                      .version = FILE_VERSION,
                                      .changeset = UINT64_MAX,
                                      .gtsc_khz = h->m.time.scale.khz};
+    bool whole = h->m.shutdown == SHUTDOWN_suspend && hosted_is_paused(h);
 
     put_record(ret, TYPE_HEADER, 0, &header, sizeof(header));
     for (unsigned int i = 0; i < h->m.nr_vcpus; i++) {
         struct hvm_hw_cpu record;
         struct cpu_state c;
 
-        if (!h->m.vcpu[i].up || !hosted_get_cpu(h, i, &c))
+        /* Of a guest that does not help, those between start and up too. */
+        if (!(h->m.vcpu[i].up || (whole && h->m.vcpu[i].initialised)) ||
+            !hosted_get_cpu(h, i, &c))
             continue;
         to_xen(&c, &record);
         put_record(ret, TYPE_CPU, (uint16_t)i, &record, sizeof(record));

@@ -11,6 +11,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "hostd/events.h"
+#include "store/connection.h"
+#include "store/domain.h"
+#include "store/domain_data.h"
+#include "store/ring.h"
 
 #define TOKEN         "hostd"
 #define PATHS_PENDING ((size_t)1 << 20)
@@ -555,4 +559,126 @@ void store_service_release(struct store_service *s, struct store_guest *g)
     hosted_remove_backend(g->h, &g->backend);
     hosted_give(g->h);
     g->h = NULL;
+}
+
+/* ---- moves that the guest does not notice ------------------------------ */
+
+void store_service_freeze(struct store_service *s, struct store_guest *g)
+{
+    struct domain *d;
+
+    if (!g->h)
+        return;
+    pthread_mutex_lock(&s->lock);
+    d = domain_find(s->store, g->h->m.domid);
+    if (d && d->link.page && !g->frozen) {
+        take_kicks(s);
+        turn(s);
+        (void)domain_quiesce(s->store, d);
+        turn(s);
+        /* Without its page a ring waits, in both directions. */
+        g->frozen = d->link.page;
+        d->link.page = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void store_service_thaw(struct store_service *s, struct store_guest *g)
+{
+    struct domain *d;
+
+    if (!g->h)
+        return;
+    pthread_mutex_lock(&s->lock);
+    d = domain_find(s->store, g->h->m.domid);
+    if (d && g->frozen) {
+        d->link.page = g->frozen;
+        (void)domain_unquiesce(s->store, d);
+        connection_want_flush(d->connection);
+        wake(s);
+    }
+    g->frozen = NULL;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool save_carry(struct domain *d, struct state_store *ret,
+                       struct error *err)
+{
+    struct carry *carry = ring_carry(d->connection);
+
+    ret->req_cons = d->ring_req_cons;
+    ret->rsp_prod = d->ring_rsp_prod;
+    if (!carry)
+        return true;
+    ret->out_partial = (uint32_t)carry->out_partial;
+    buffer_bytes(&ret->in, carry->bytes, carry->in_len);
+    buffer_bytes(&ret->out, carry->bytes + carry->in_len, carry->out_len);
+    free(carry);
+    return buffer_check(&ret->in, "store ring", err) &&
+           buffer_check(&ret->out, "store ring", err);
+}
+
+bool store_service_save(struct store_service *s, struct store_guest *g,
+                        struct state_store *ret, struct error *err)
+{
+    struct domain *d;
+    bool ok;
+
+    if (!g->h)
+        return error_set(err, ERR_STATE, "store: the guest is not in it");
+    pthread_mutex_lock(&s->lock);
+    d = domain_find(s->store, g->h->m.domid);
+    ok = (d && d->connection && g->frozen) ||
+         error_set(err, ERR_STATE, "store: domain %u is not quiesced",
+                   g->h->m.domid);
+    ok = ok && domain_data_save(s->store, d->domid, &ret->data, err) &&
+         save_carry(d, ret, err);
+    pthread_mutex_unlock(&s->lock);
+    return ok;
+}
+
+/* For ring_attach(), which takes it if the ring stands as it did. */
+static bool load_carry(struct domain *d, const struct state_store *state,
+                       struct error *err)
+{
+    struct carry *carry =
+        malloc(sizeof(*carry) + state->in.length + state->out.length);
+
+    if (!carry)
+        return error_set(err, ERR_NO_MEMORY, "store ring");
+    *carry = (struct carry){.req_cons = state->req_cons,
+                            .rsp_prod = state->rsp_prod,
+                            .in_len = state->in.length,
+                            .out_len = state->out.length,
+                            .out_partial = state->out_partial};
+    if (carry->in_len)
+        memcpy(carry->bytes, state->in.bytes, carry->in_len);
+    if (carry->out_len)
+        memcpy(carry->bytes + carry->in_len, state->out.bytes, carry->out_len);
+    free(d->carry);
+    d->carry = carry;
+    return true;
+}
+
+bool store_service_load(struct store_service *s, struct store_guest *g,
+                        struct hosted *h, const struct state_store *state,
+                        struct error *err)
+{
+    uint16_t domid = h->m.domid;
+    struct domain *d;
+    bool ok;
+
+    pthread_mutex_lock(&s->lock);
+    d = domain_get(s->store, domid);
+    ok = d ? load_carry(d, state, err)
+           : error_set(err, ERR_NO_MEMORY, "store: domain %u", domid);
+    pthread_mutex_unlock(&s->lock);
+    if (!ok || !store_service_introduce(s, g, h, err))
+        return false;
+    pthread_mutex_lock(&s->lock);
+    ok = domain_data_load(s->store, domid, domid, state->data.bytes,
+                          state->data.length, err);
+    wake(s);
+    pthread_mutex_unlock(&s->lock);
+    return ok || error_wrap(err, "xenstore data");
 }

@@ -10,6 +10,7 @@
 #define HOSTD_STORE_SERVICE_H
 
 #include "hostd/hosted.h"
+#include "state/guest_state.h"
 #include "store/store.h"
 
 #define STORE_PATH_MAX  256
@@ -33,6 +34,7 @@ struct store_guest {
     uint32_t port;
     bool kicked;      /* atomic */
     bool notify_late; /* the guest was paused; under the baton */
+    void *frozen;     /* its ring's page, while nobody may touch it */
 };
 
 struct store_service {
@@ -64,6 +66,27 @@ must_check bool store_service_introduce(struct store_service *s,
                                         struct store_guest *g, struct hosted *h,
                                         struct error *err);
 void store_service_release(struct store_service *s, struct store_guest *g);
+
+/* ---- moves that the guest does not notice ------------------------------ */
+
+/*
+ * QUIESCE: what the guest has asked is answered, what it asks from now on
+ * stays on its ring, and nothing is written there any more.  The guest is
+ * paused.
+ */
+void store_service_freeze(struct store_service *s, struct store_guest *g);
+/* Undo it; harmless when it was not. */
+void store_service_thaw(struct store_service *s, struct store_guest *g);
+
+/* Of a frozen guest.  '*ret' is the caller's to release. */
+must_check bool store_service_save(struct store_service *s,
+                                   struct store_guest *g,
+                                   struct state_store *ret, struct error *err);
+/* Introduce a guest that comes with all this. */
+must_check bool store_service_load(struct store_service *s,
+                                   struct store_guest *g, struct hosted *h,
+                                   const struct state_store *state,
+                                   struct error *err);
 
 /* Requests as dom0.  'path' is absolute. */
 must_check bool store_service_write(struct store_service *s, const char *path,

@@ -204,6 +204,8 @@ bool tenant_create(const struct tenant_config *config,
     snprintf(t->console_path, sizeof(t->console_path), "%s", config->console);
     snprintf(t->disk_path, sizeof(t->disk_path), "%s",
              config->disk ? config->disk : "");
+    t->empty = !config->kernel;
+    t->disk_read_only = config->disk_read_only;
     t->h.m.time.scale = *scale;
     guest_time_publish_wallclock(&t->h.m.time, machine_shared_info(&t->h.m));
     if (getrandom(t->h.m.handle, sizeof(t->h.m.handle), 0) !=
@@ -228,6 +230,38 @@ void tenant_destroy(struct tenant *t)
     hosted_give(&t->h);
     hosted_release(&t->h);
     free(t);
+}
+
+bool tenant_is_suspended(const struct tenant *t)
+{
+    return t->h.m.shutdown == SHUTDOWN_suspend && hosted_is_paused(&t->h);
+}
+
+bool tenant_is_empty(struct tenant *t)
+{
+    bool paused;
+
+    hosted_take(&t->h);
+    paused = hosted_is_paused(&t->h);
+    hosted_give(&t->h);
+    return t->empty && paused;
+}
+
+bool tenant_restore_store(struct tenant *t, const struct state_store *state,
+                          struct error *err)
+{
+    return store_service_load(t->store, &t->store_guest, &t->h, state, err);
+}
+
+bool tenant_settle(struct tenant *t, struct error *err)
+{
+    if (!console_backend_start(&t->console, &t->h, t->console_path, err) ||
+        (*t->disk_path &&
+         !block_backend_resume(&t->block, &t->h, t->store, BLOCK_DEVICE,
+                               t->disk_path, t->disk_read_only, err)))
+        return false;
+    t->empty = false;
+    return true;
 }
 
 const char *tenant_state(struct tenant *t)

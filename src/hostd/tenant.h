@@ -42,6 +42,9 @@ struct tenant {
     struct store_guest store_guest;
     struct block_backend block;
     struct dirty_tracker dirty;
+    bool empty;            /* made without a kernel, and has not run yet */
+    unsigned int nr_parts; /* of its state that were loaded */
+    bool disk_read_only;
 };
 
 /* Paused.  'scale' is of this machine's time stamp counter. */
@@ -51,6 +54,22 @@ must_check bool tenant_create(const struct tenant_config *config,
                               const struct log *log, struct tenant **ret,
                               struct error *err);
 void tenant_destroy(struct tenant *t);
+
+/* ---- moves that the guest does not notice ------------------------------ */
+
+/* With the baton held: whether it was suspended from outside. */
+bool tenant_is_suspended(const struct tenant *t);
+
+/* Made without a kernel, paused, and has not run. */
+bool tenant_is_empty(struct tenant *t);
+
+/* Its nodes, watches and half-read requests; its ring is served again. */
+must_check bool tenant_restore_store(struct tenant *t,
+                                     const struct state_store *state,
+                                     struct error *err);
+
+/* Console and disk on the rings as they stand. */
+must_check bool tenant_settle(struct tenant *t, struct error *err);
 
 /* "running", "paused", "shutdown", "suspended", "crashed" */
 const char *tenant_state(struct tenant *t);

@@ -470,6 +470,29 @@ static bool op_vcpu_state_set(struct host *host, uint32_t domid, uint32_t vcpu,
     return buffer_check(&d->vcpu[vcpu][kind], "vCPU", err);
 }
 
+static bool op_guest_state_get(struct host *host, uint32_t domid,
+                               enum state_part part, struct guest_state *ret,
+                               struct error *err)
+{
+    return error_set(err, ERR_UNSUPPORTED,
+                     "a host in memory has no such state");
+}
+
+static bool op_guest_state_set(struct host *host, uint32_t domid,
+                               enum state_part part, struct guest_state *state,
+                               struct error *err)
+{
+    return error_set(err, ERR_UNSUPPORTED,
+                     "a host in memory has no such state");
+}
+
+static bool op_guest_state_settle(struct host *host, uint32_t domid,
+                                  struct error *err)
+{
+    return error_set(err, ERR_UNSUPPORTED,
+                     "a host in memory has no such state");
+}
+
 static const struct host_ops memory_ops = {
     .close = op_close,
     .describe = op_describe,
@@ -503,6 +526,9 @@ static const struct host_ops memory_ops = {
     .vcpu_online = op_vcpu_online,
     .vcpu_state_get = op_vcpu_state_get,
     .vcpu_state_set = op_vcpu_state_set,
+    .guest_state_get = op_guest_state_get,
+    .guest_state_set = op_guest_state_set,
+    .guest_state_settle = op_guest_state_settle,
 };
 
 struct memory_host *memory_host_new(void)

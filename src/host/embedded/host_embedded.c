@@ -107,11 +107,21 @@ static bool op_describe(struct host *host, struct host_description *ret,
     return true;
 }
 
+/* A domain's number may have come back with other memory behind it. */
+static void forget_ram(struct embedded *e, uint32_t domid)
+{
+    pthread_mutex_lock(&e->mutex);
+    if (e->ram.domid == domid)
+        close_fd(&e->ram.fd);
+    pthread_mutex_unlock(&e->mutex);
+}
+
 static bool op_domain_info(struct host *host, uint32_t domid,
                            struct domain_info *ret, struct error *err)
 {
     struct json_object *info;
 
+    forget_ram(embedded_of(host), domid);
     if (!ask(host, about("domain-info", domid), NULL, 0, NULL, &info, err))
         return false;
     *ret = (struct domain_info){
@@ -496,6 +506,43 @@ static bool op_hvm_param_set(struct host *host, uint32_t domid, uint32_t index,
     return tell(host, request, err);
 }
 
+/* ---- what a guest must not miss ---------------------------------------- */
+
+static bool op_guest_state_get(struct host *host, uint32_t domid,
+                               enum state_part part, struct guest_state *ret,
+                               struct error *err)
+{
+    cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
+    struct json_object *request = about("state-get", domid);
+
+    add_number(request, "part", part);
+    return ask(host, request, NULL, 0, &reply, NULL, err) &&
+           guest_state_decode(ret, part, reply.data.bytes, reply.data.length,
+                              ORDER_LITTLE, ERROR_NO_OFFSET, err);
+}
+
+static bool op_guest_state_set(struct host *host, uint32_t domid,
+                               enum state_part part, struct guest_state *state,
+                               struct error *err)
+{
+    cleanup(buffer_release) struct buffer body = {0};
+    struct json_object *request = about("state-set", domid);
+
+    add_number(request, "part", part);
+    guest_state_encode(state, part, &body);
+    if (!buffer_check(&body, state_part_name(part), err)) {
+        json_object_put(request);
+        return false;
+    }
+    return ask(host, request, body.bytes, body.length, NULL, NULL, err);
+}
+
+static bool op_guest_state_settle(struct host *host, uint32_t domid,
+                                  struct error *err)
+{
+    return tell(host, about("state-settle", domid), err);
+}
+
 /* ---- PV: not here ------------------------------------------------------ */
 
 static bool no_pv(struct error *err)
@@ -578,6 +625,9 @@ static const struct host_ops embedded_ops = {
     .hvm_context_set = op_hvm_context_set,
     .hvm_param_get = op_hvm_param_get,
     .hvm_param_set = op_hvm_param_set,
+    .guest_state_get = op_guest_state_get,
+    .guest_state_set = op_guest_state_set,
+    .guest_state_settle = op_guest_state_settle,
     .address_size_set = op_address_size_set,
     .m2p_map = op_m2p_map,
     .m2p_unmap = op_m2p_unmap,

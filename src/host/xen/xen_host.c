@@ -141,6 +141,35 @@ static bool xen_unpause(struct host *host, uint32_t domid, struct error *err)
     return true;
 }
 
+/* ---- moves that the guest does not notice -------------------------------- */
+
+static bool no_module(struct error *err)
+{
+    return error_set(err, ERR_UNSUPPORTED,
+                     "moves without the guest's help: the hypervisor module "
+                     "is not loaded");
+}
+
+static bool xen_guest_state_get(struct host *host, uint32_t domid,
+                                enum state_part part, struct guest_state *ret,
+                                struct error *err)
+{
+    return no_module(err);
+}
+
+static bool xen_guest_state_set(struct host *host, uint32_t domid,
+                                enum state_part part, struct guest_state *state,
+                                struct error *err)
+{
+    return no_module(err);
+}
+
+static bool xen_guest_state_settle(struct host *host, uint32_t domid,
+                                   struct error *err)
+{
+    return no_module(err);
+}
+
 static const struct host_ops xen_ops = {
     .close = xen_close,
     .describe = xen_describe,
@@ -174,6 +203,9 @@ static const struct host_ops xen_ops = {
     .vcpu_online = xen_vcpu_online,
     .vcpu_state_get = xen_vcpu_state_get,
     .vcpu_state_set = xen_vcpu_state_set,
+    .guest_state_get = xen_guest_state_get,
+    .guest_state_set = xen_guest_state_set,
+    .guest_state_settle = xen_guest_state_settle,
 };
 
 static bool xen_open(const char *rest_of_uri, const struct log *log,

@@ -18,9 +18,18 @@ enum rule_kind {
     KIND_ONCE,     /* not a second time in the image */
     KIND_ONCE_PER_ROUND,
     KIND_CHECKPOINTED, /* the image is a checkpointed one */
+    KIND_NONCOOP,      /* the image is of a move that the guest must not see */
+    KIND_NONCOOP_NEXT, /* all parts before this one came, and it did not */
+    KIND_NONCOOP_ALL,  /* all parts came, or none */
 };
 
 #define BIT(name) (UINT32_C(1) << XCREC_##name)
+
+/* Types of ours have the highest bits of a set. */
+#define NONCOOP_NR      (XCREC_NONCOOP_END - XCREC_NONCOOP_FIRST)
+#define NONCOOP_SHIFT   (32 - NONCOOP_NR)
+#define NONCOOP_RECORDS (UINT32_MAX << NONCOOP_SHIFT)
+_Static_assert(XCREC_X86_MSR_POLICY < NONCOOP_SHIFT, "no bit is used twice");
 
 #define VCPU_RECORDS                                      \
     (BIT(X86_PV_VCPU_BASIC) | BIT(X86_PV_VCPU_EXTENDED) | \
@@ -99,6 +108,26 @@ static const struct order_rule rules[] = {
     {"xc-order-hvm-params-once", SEVERITY_WARNING, false, KIND_ONCE_PER_ROUND,
      GUEST_HVM, BIT(HVM_PARAMS), 0, "HVM_PARAMS comes once in a round"},
 
+    /* Ours. */
+    {"xc-noncoop-unexpected", SEVERITY_ERROR, true, KIND_NONCOOP, GUEST_HVM,
+     NONCOOP_RECORDS, 0,
+     "only an image of a move that the guest must not notice has its state"},
+    {"xc-noncoop-order", SEVERITY_ERROR, true, KIND_NONCOOP_NEXT, GUEST_HVM,
+     NONCOOP_RECORDS, 0,
+     "the parts of a guest's state come once each, in their order"},
+    {"xc-noncoop-needs-context", SEVERITY_ERROR, true, KIND_NEEDS, GUEST_HVM,
+     NONCOOP_RECORDS, BIT(HVM_CONTEXT),
+     "a guest's state comes after its contexts"},
+    {"xc-noncoop-needs-pages", SEVERITY_ERROR, true, KIND_NEEDS, GUEST_HVM,
+     NONCOOP_RECORDS, BIT(PAGE_DATA),
+     "a guest's state comes after its memory"},
+    {"xc-noncoop-last", SEVERITY_ERROR, true, KIND_BEFORE, GUEST_HVM,
+     BIT(PAGE_DATA) | BIT(VERIFY) | BIT(HVM_CONTEXT) | BIT(HVM_PARAMS) |
+     BIT(X86_TSC_INFO) | BIT(CHECKPOINT), NONCOOP_RECORDS,
+     "nothing but END comes after a guest's state"},
+    {"xc-noncoop-whole", SEVERITY_ERROR, true, KIND_NONCOOP_ALL, GUEST_HVM,
+     LAST_RECORDS, 0, "a guest's state has all its parts, or the image none"},
+
     /* VERIFY. */
     {"xc-order-verify-once", SEVERITY_WARNING, false, KIND_ONCE, GUEST_ANY,
      BIT(VERIFY), 0, "VERIFY comes once"},
@@ -140,13 +169,16 @@ void xcstream_order_init(struct xcstream_order *o,
         .version = h->version,
         .guest = h->type == XCSTREAM_DOMAIN_PV ? GUEST_PV : GUEST_HVM,
         .checkpointed = checkpointed,
+        .noncoop = true,
     };
 }
 
 /* The bit of a type in a set; 0 for types that no rule speaks of. */
 static uint32_t type_bit(uint32_t type)
 {
-    return type < 32 ? UINT32_C(1) << type : 0;
+    if (xcstream_record_noncoop(type))
+        return UINT32_C(1) << (type - XCREC_NONCOOP_FIRST + NONCOOP_SHIFT);
+    return type < NONCOOP_SHIFT ? UINT32_C(1) << type : 0;
 }
 
 static bool implies_static_data_end(const struct xcstream_order *o,
@@ -193,6 +225,14 @@ static bool rule_holds(const struct order_rule *rule,
         return !(o->seen_round & type_bit(type));
     case KIND_CHECKPOINTED:
         return o->checkpointed;
+    case KIND_NONCOOP:
+        return o->noncoop;
+    case KIND_NONCOOP_NEXT:
+        return (o->seen & NONCOOP_RECORDS) ==
+               ((type_bit(type) - 1) & NONCOOP_RECORDS);
+    case KIND_NONCOOP_ALL:
+        return !(o->seen & NONCOOP_RECORDS) ||
+               (o->seen & NONCOOP_RECORDS) == NONCOOP_RECORDS;
     }
     assert(!"a rule of no kind");
     return false;

@@ -6,7 +6,7 @@
  *  PV   PV_INFO [CPUID] [MSR] STATIC_DATA_END P2M_FRAMES PAGE_DATA*
  *       [VERIFY PAGE_DATA*] TSC_INFO SHARED_INFO VCPU_*  END
  *  HVM  [CPUID] [MSR] STATIC_DATA_END PAGE_DATA* [VERIFY PAGE_DATA*]
- *       TSC_INFO, HVM_CONTEXT and HVM_PARAMS in either order, END
+ *       TSC_INFO, HVM_CONTEXT and HVM_PARAMS in either order, [all NC_*] END
  *
  * Version 2 has no STATIC_DATA_END: the first P2M_FRAMES or PAGE_DATA implies
  * it.  In a checkpointed image CHECKPOINT stands in the place of END, and a new
@@ -39,6 +39,7 @@ struct xcstream_order {
     uint32_t version;
     enum guest_set guest;
     bool checkpointed;     /* CHECKPOINT is welcome */
+    bool noncoop;          /* a guest's state is welcome; at first it is */
     uint32_t seen;         /* set of types, from the start */
     uint32_t seen_round;   /* since the start or the last CHECKPOINT */
     bool static_data_done; /* STATIC_DATA_END came, or was implied */

@@ -8,8 +8,20 @@ static const struct xcstream_record_info records[] = {
 #undef XCSTREAM_RECORD
 };
 
+static const struct xcstream_record_info noncoop[] = {
+#define NONCOOP(name)                                                          \
+    [XCREC_##name - XCREC_NONCOOP_FIRST] = {#name, XCREC_##name, GUEST_HVM, 3, \
+                                            RECORD_NONCOOP}
+    NONCOOP(NC_IDENTITY),     NONCOOP(NC_CLOCK),  NONCOOP(NC_SHARED_INFO),
+    NONCOOP(NC_GRANT_FRAMES), NONCOOP(NC_EVENTS), NONCOOP(NC_VCPUS),
+    NONCOOP(NC_GRANTS),       NONCOOP(NC_STORE),
+#undef NONCOOP
+};
+
 const struct xcstream_record_info *xcstream_record_find(uint32_t type)
 {
+    if (xcstream_record_noncoop(type))
+        return &noncoop[type - XCREC_NONCOOP_FIRST];
     if (type >= ARRAY_SIZE(records) || !records[type].name)
         return NULL;
     return &records[type];

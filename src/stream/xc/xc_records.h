@@ -12,6 +12,7 @@ enum record_use {
     RECORD_CURRENT, /* written by releases, on the forward channel */
     RECORD_RETIRED, /* specified once, written by none */
     RECORD_BACK,    /* only from a COLO secondary to its primary */
+    RECORD_NONCOOP, /* ours: only where the guest must not notice its move */
 };
 
 struct xcstream_record_info {
@@ -31,6 +32,11 @@ const char *xcstream_record_name(uint32_t type);
 static inline bool xcstream_record_optional(uint32_t type)
 {
     return type & XCREC_OPTIONAL;
+}
+
+static inline bool xcstream_record_noncoop(uint32_t type)
+{
+    return type >= XCREC_NONCOOP_FIRST && type < XCREC_NONCOOP_END;
 }
 
 #endif

@@ -36,6 +36,24 @@ enum xcstream_record_type {
 #undef XCSTREAM_RECORD
 };
 
+/*
+ * Ours, for moves that the guest does not notice: one for each part of
+ * state/guest_state.h, in its order.
+ */
+#define XCREC_NONCOOP_FIRST UINT32_C(0x46520001)
+
+enum xcstream_noncoop_type {
+    XCREC_NC_IDENTITY = XCREC_NONCOOP_FIRST,
+    XCREC_NC_CLOCK,
+    XCREC_NC_SHARED_INFO,
+    XCREC_NC_GRANT_FRAMES,
+    XCREC_NC_EVENTS,
+    XCREC_NC_VCPUS,
+    XCREC_NC_GRANTS,
+    XCREC_NC_STORE,
+    XCREC_NONCOOP_END,
+};
+
 /* A PAGE_DATA word: type in bits 63 to 60, 59 to 52 zero, pfn in 51 to 0. */
 #define XCSTREAM_PFN_TYPE_SHIFT 60
 #define XCSTREAM_PFN_MASK       ((UINT64_C(1) << 52) - 1)
