@@ -101,33 +101,26 @@ static enum transport_result ring_receive(struct connection *c, size_t wanted)
     length = (uint32_t)size_min(available, wanted);
 
     /*
-     * Only take a request when all of it, or all of the ring, is there: the
-     * header is looked at in a copy and taken with its payload.
+     * Take whatever is there, be it half a header: Linux kicks only if all
+     * that it wrote before had been taken.  A header that is whole says how
+     * much more may come along; it may change on the ring meanwhile, and what
+     * was copied is what counts.
      */
-    if (c->in_len == c->in_at) {
+    if (c->in_len == c->in_at && available >= sizeof(struct wire_header)) {
         struct wire_header hdr;
-        size_t whole;
 
-        if (available < sizeof(hdr))
-            return TRANSPORT_WAIT;
         copy_from_ring((uint8_t *)&hdr, page->req, d->ring_req_cons,
                        sizeof(hdr));
-        if (hdr.len > WIRE_PAYLOAD_MAX)
-            whole = sizeof(hdr);
-        else
-            whole = sizeof(hdr) + hdr.len;
-        if (available < size_min(whole, RING_SIZE))
-            return TRANSPORT_WAIT;
-        to = connection_input(c, size_min(whole, RING_SIZE));
+        length = sizeof(hdr);
+        if (hdr.len <= WIRE_PAYLOAD_MAX)
+            length = (uint32_t)size_min(length + hdr.len, available);
+        to = connection_input(c, length);
         if (!to)
             return TRANSPORT_WAIT;
-        length = (uint32_t)size_min(whole, RING_SIZE);
-        /* The header may change meanwhile: what was checked is what counts. */
         memcpy(to, &hdr, sizeof(hdr));
-        if (length > sizeof(hdr))
-            copy_from_ring(to + sizeof(hdr), page->req,
-                           d->ring_req_cons + (uint32_t)sizeof(hdr),
-                           length - sizeof(hdr));
+        copy_from_ring(to + sizeof(hdr), page->req,
+                       d->ring_req_cons + (uint32_t)sizeof(hdr),
+                       length - sizeof(hdr));
     } else {
         to = connection_input(c, length);
         if (!to)
@@ -140,6 +133,8 @@ static enum transport_result ring_receive(struct connection *c, size_t wanted)
     d->ring_req_cons += length;
     barrier();
     page_store(&page->req_cons, d->ring_req_cons);
+    /* Before the next look at req_prod: see above. */
+    barrier();
     d->ring_notify = true;
     connection_want_flush(c);
     return TRANSPORT_DONE;

@@ -245,4 +245,21 @@ def test_events_of_an_idle_guest_expire():
         assert len(names) < 60, f'{len(names)} events kept'
 
 
+def test_a_request_in_pieces_needs_one_kick():
+    """Linux kicks only if all that it wrote before had been taken."""
+    with Daemon() as d:
+        g = d.guest(5)
+        data = struct.pack('<4I', WRITE, 1, 0, 3) + b'a\0v'
+        for cut in (1, 15, 16, 17, 18):
+            start = g.index(g.REQ_PROD)
+            g.put(data[:cut])
+            g.kick()
+            until(lambda: g.index(g.REQ_CONS) == g.index(g.REQ_PROD),
+                  f'{cut} octets taken')
+            eq(g.index(g.REQ_PROD), start + cut, 'written')
+            g.put(data[cut:])
+            g.kick()
+            eq(g.answer(), b'OK\0', 'answer')
+
+
 main(globals())
