@@ -11,11 +11,11 @@
 #include "base/error.h"
 
 enum image_guest { IMAGE_HVM, IMAGE_PV64, IMAGE_PV32 };
-enum image_layer { IMAGE_LIBXC, IMAGE_LIBXL, IMAGE_XL };
+enum made_layer { IMAGE_LIBXC, IMAGE_LIBXL, IMAGE_XL };
 
 struct image_options {
     enum image_guest guest;
-    enum image_layer layer;
+    enum made_layer layer;
     uint32_t version;         /* 2 or 3 */
     enum byte_order order;    /* of everything that may have one */
     uint32_t nr_frames;       /* guest frames; 0: 40 */

@@ -33,7 +33,7 @@ static void set_option(struct image_options *o, const char *key,
     if (strcmp(key, "guest") == 0)
         o->guest = (enum image_guest)choice(value, guests, 3);
     else if (strcmp(key, "layer") == 0)
-        o->layer = (enum image_layer)choice(value, layers, 3);
+        o->layer = (enum made_layer)choice(value, layers, 3);
     else if (strcmp(key, "version") == 0)
         o->version = (uint32_t)number;
     else if (strcmp(key, "big") == 0)

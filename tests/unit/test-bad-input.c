@@ -251,7 +251,7 @@ static void padding_that_is_not_zero(void **state)
 
 static void big_endian_flag_on_little_endian_data(void **state)
 {
-    static const enum image_layer layers[] = {IMAGE_LIBXC, IMAGE_LIBXL};
+    static const enum made_layer layers[] = {IMAGE_LIBXC, IMAGE_LIBXL};
 
     for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
         const struct image_options options = {.layer = layers[i], .version = 3};

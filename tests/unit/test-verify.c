@@ -90,7 +90,7 @@ static void verify_finds_nothing_in_good_images(void **state)
             for (uint32_t version = 2; version <= 3; version++) {
                 const struct image_options options = {
                     .guest = (enum image_guest)guest,
-                    .layer = (enum image_layer)layer,
+                    .layer = (enum made_layer)layer,
                     .version = version,
                     .rounds = 2,
                     .nr_vcpus = 3,
