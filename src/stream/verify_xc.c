@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "state/guest_state.h"
 #include "stream/hvm/hvm_context.h"
 #include "stream/verify_private.h"
 #include "stream/xc/xc_common.h"
@@ -344,8 +346,24 @@ static void verify_round_end(struct verify *v, uint32_t type)
         verify_found(v, RULE_CHECKPOINTED, "CHECKPOINT");
 }
 
+/* By itself: what parts say of each other only a restore can tell. */
+static void verify_noncoop(struct verify *v, const struct record *rec)
+{
+    cleanup(guest_state_release) struct guest_state state = {0};
+    struct error problem = {0};
+
+    if (!guest_state_decode(&state, rec->type - XCREC_NONCOOP_FIRST, rec->body,
+                            rec->length, rec->order, rec->offset, &problem) ||
+        !guest_state_check(&state, &problem))
+        verify_found(v, RULE_NC_BODY, "%s", problem.text);
+}
+
 static void verify_body(struct verify *v, const struct record *rec)
 {
+    if (xcstream_record_noncoop(rec->type)) {
+        verify_noncoop(v, rec);
+        return;
+    }
     switch (rec->type) {
     case XCREC_X86_PV_INFO:
         verify_pv_info(v, rec);
@@ -407,7 +425,7 @@ bool verify_libxc_record(struct verify *v, const struct stream_item *item,
         verify_round_end(v, head->type);
     if (head->type == XCREC_PAGE_DATA)
         return verify_page_data(v, head, err);
-    if (!info || info->use != RECORD_CURRENT)
+    if (!info || (info->use != RECORD_CURRENT && info->use != RECORD_NONCOOP))
         return stream_reader_finish_body(&v->reader, err);
     if (!verify_read_body(v, head, &rec, &have, err))
         return false;

@@ -215,7 +215,6 @@ static bool send_image(struct source *s, struct error *err)
         .domid = s->guest.domid,
         .fd = s->request->transport->send_fd,
         .live = s->request->live,
-        .noncoop = true,
         .precopy = s->request->precopy,
         .noncoop = true,
         .rate_limit = s->request->bandwidth_cap,

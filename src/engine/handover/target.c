@@ -153,7 +153,6 @@ static bool restore_image(struct target *t, struct error *err)
         .domid = t->facts.domid,
         .fd = t->request->transport->recv_fd,
         .noncoop = true,
-        .noncoop = true,
         .callbacks = &callbacks,
         .callback_context = t,
         .options = {.log = o->log,
