@@ -9,7 +9,7 @@ RELEASE ?= build-release
 MESON_DEV = -Db_sanitize=address,undefined -Db_lundef=false
 MESON_RELEASE = --buildtype=release
 
-.PHONY: all build release check check-quick demo lab-demo bench fuzz-long \
+.PHONY: all build release check check-quick demo soak lab-demo bench fuzz-long \
 	coverage format lint install clean help
 
 all: build
@@ -30,7 +30,12 @@ check:
 check-quick:
 	tests/run quick
 
-demo: lab-demo
+demo: release
+	demo/demo --build $(RELEASE)
+
+# Moves to and fro until something breaks or 500 are done.
+soak: release
+	demo/soak --build $(RELEASE) --moves 500
 
 lab-demo: release
 	tools/setup lab
@@ -67,8 +72,9 @@ help:
 	@echo "make release     build as it is installed ($(RELEASE)/)"
 	@echo "make check       every test this machine can run"
 	@echo "make check-quick the tests that take a few minutes"
-	@echo "make demo        a live migration, shown and checked"
-	@echo "make lab-demo    the same between two real Xen hosts under QEMU"
+	@echo "make demo        a live guest moves between two hosts of this machine"
+	@echo "make lab-demo    a live migration between two real Xen hosts under QEMU"
+	@echo "make soak        500 moves to and fro, memory and descriptors watched"
 	@echo "make bench       figures, as ratios to a peer or a ceiling"
 	@echo "make fuzz-long   every fuzz target for 10^6 runs"
 	@echo "make coverage    branches of the codecs that the tests take"
