@@ -2,11 +2,12 @@
 #include "store/pool.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 /* Says nothing where there is no sanitizer. */
 #include <sanitizer/asan_interface.h>
 
-#define CHUNK_SIZE 16384u
+#define CHUNK_SIZE 65536u
 
 struct chunk {
     struct list link; /* on pool.room; self-linked when full */
@@ -41,13 +42,29 @@ void pool_release(struct pool *pool)
 
             list_remove(&c->link);
             ASAN_UNPOISON_MEMORY_REGION(c, CHUNK_SIZE);
-            free(c);
+            munmap(c, CHUNK_SIZE);
         }
+}
+
+/* Aligned: malloc() would leave a hole between any two of them. */
+static void *chunk_map(void)
+{
+    char *p = mmap(NULL, 2 * (size_t)CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t before;
+
+    if (p == MAP_FAILED)
+        return NULL;
+    before = -(uintptr_t)p & (CHUNK_SIZE - 1);
+    if (before)
+        munmap(p, before);
+    munmap(p + before + CHUNK_SIZE, CHUNK_SIZE - before);
+    return p + before;
 }
 
 static struct chunk *chunk_new(struct pool *pool, size_t class)
 {
-    struct chunk *c = aligned_alloc(CHUNK_SIZE, CHUNK_SIZE);
+    struct chunk *c = chunk_map();
 
     if (!c)
         return NULL;
@@ -107,6 +124,6 @@ void pool_put(struct pool *pool, void *object, size_t size)
         list_remove(&c->link);
         pool->nr_chunks[class]--;
         ASAN_UNPOISON_MEMORY_REGION(c, CHUNK_SIZE);
-        free(c);
+        munmap(c, CHUNK_SIZE);
     }
 }

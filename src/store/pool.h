@@ -3,7 +3,7 @@
  * Memory for very many small objects, without malloc()'s header and rounding
  * to 16 octets: a node of the usual size costs what it is long.
  *
- *   chunk, 16 KiB, aligned   | head | object | object | (free) | object | ...
+ *   chunk, 64 KiB, aligned   | head | object | object | (free) | object | ...
  *
  * All objects of a chunk have one size, a multiple of 8; an object's chunk is
  * found by its address.  A chunk without objects is given back, except the

@@ -44,7 +44,7 @@ static void objects_are_apart(void **state)
 static void empty_chunks_go_back(void **state)
 {
     struct pool pool;
-    void *objects[1000];
+    void *objects[4000];
 
     pool_init(&pool);
     for (unsigned int i = 0; i < ARRAY_SIZE(objects); i++)
