@@ -548,6 +548,13 @@ bool page_placer_take_record(struct page_placer *p,
         finish_batch(p, b, true, &untouched, 0);
         return false;
     }
+    if (repeats && !p->repeated) {
+        struct host *host = p->restore->request->host;
+
+        /* A live move, and its guest runs yet: unmapping now is free. */
+        p->repeated = true;
+        host->ops->unmap_rest(host);
+    }
     pthread_mutex_lock(&p->lock);
     b->next = NULL;
     if (p->waiting_last)

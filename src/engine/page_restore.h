@@ -50,6 +50,7 @@ struct page_placer {
     int file_fd;             /* owned: a descriptor of our own; -1: none */
     unsigned int nr_threads;
     pthread_t threads[NR_PLACERS_MAX];
+    bool repeated; /* a pfn was; the operation's thread's */
 
     pthread_mutex_t lock;
     /* All below is under 'lock'. */

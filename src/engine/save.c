@@ -302,6 +302,8 @@ static bool measure_round(struct save *s, struct precopy_measurement *m,
     struct host *host = s->request->host;
     uint64_t dirty;
 
+    /* Put off any longer, it would be done while the guest stands. */
+    host->ops->unmap_rest(host);
     if (!s->hooks->check_round(s, err) ||
         !host->ops->log_dirty_clean(host, s->request->domid, false, &s->to_send,
                                     &dirty, err))
