@@ -82,24 +82,7 @@ static bool call_read_some(void *context, void *buffer, size_t length,
 static bool call_readv(void *context, struct iovec *iov, int nr_iov,
                        struct error *err)
 {
-    for (int i = 0; i < nr_iov; i++) {
-        uint8_t *at = iov[i].iov_base;
-        size_t left = iov[i].iov_len;
-
-        while (left > 0) {
-            size_t got;
-
-            if (!call_read_some(context, at, left, &got, err))
-                return false;
-            if (got == 0)
-                return error_set(err, ERR_TRUNCATED,
-                                 "the image ends, expected %zu octets more",
-                                 left);
-            at += got;
-            left -= got;
-        }
-    }
-    return true;
+    return source_readv_by_pieces(call_read_some, context, iov, nr_iov, err);
 }
 
 static uint64_t call_hole_ahead(void *context)

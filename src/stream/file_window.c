@@ -48,24 +48,7 @@ static bool window_read_some(void *context, void *buffer, size_t length,
 static bool window_readv(void *context, struct iovec *iov, int nr_iov,
                          struct error *err)
 {
-    for (int i = 0; i < nr_iov; i++) {
-        uint8_t *at = iov[i].iov_base;
-        size_t left = iov[i].iov_len;
-
-        while (left > 0) {
-            size_t got;
-
-            if (!window_read_some(context, at, left, &got, err))
-                return false;
-            if (got == 0)
-                return error_set(err, ERR_TRUNCATED,
-                                 "the file ends, expected %zu octets more",
-                                 left);
-            at += got;
-            left -= got;
-        }
-    }
-    return true;
+    return source_readv_by_pieces(window_read_some, context, iov, nr_iov, err);
 }
 
 static uint64_t window_hole_ahead(void *context)

@@ -69,6 +69,32 @@ bool source_readv(struct stream_source *s, struct iovec *iov, int nr_iov,
     return true;
 }
 
+bool source_readv_by_pieces(bool (*read_some)(void *context, void *buffer,
+                                              size_t length, size_t *ret_got,
+                                              struct error *err),
+                            void *context, struct iovec *iov, int nr_iov,
+                            struct error *err)
+{
+    for (int i = 0; i < nr_iov; i++) {
+        uint8_t *at = iov[i].iov_base;
+        size_t left = iov[i].iov_len;
+
+        while (left > 0) {
+            size_t got;
+
+            if (!read_some(context, at, left, &got, err))
+                return false;
+            if (got == 0)
+                return error_set(err, ERR_TRUNCATED,
+                                 "the image ends, expected %zu octets more",
+                                 left);
+            at += got;
+            left -= got;
+        }
+    }
+    return true;
+}
+
 /* Get past octets by reading them, as far as one read goes. */
 static bool read_past(struct stream_source *s, uint64_t length, size_t *ret_got,
                       struct error *err)

@@ -57,6 +57,12 @@ must_check bool source_read(struct stream_source *s, void *buffer,
 must_check bool source_readv(struct stream_source *s, struct iovec *iov,
                              int nr_iov, const char *what, struct error *err);
 
+/* A readv() for sources that have nothing better than their read_some(). */
+must_check bool source_readv_by_pieces(
+    bool (*read_some)(void *context, void *buffer, size_t length,
+                      size_t *ret_got, struct error *err),
+    void *context, struct iovec *iov, int nr_iov, struct error *err);
+
 /* Move past exactly 'length' octets, reading them only if necessary. */
 must_check bool source_skip(struct stream_source *s, uint64_t length,
                             const char *what, struct error *err);

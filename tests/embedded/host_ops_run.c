@@ -68,16 +68,6 @@ static void start_daemon(const char *program, const char *folder)
 
 /* ---- requests beside the table of operations --------------------------- */
 
-static struct json_object *about(const char *op, unsigned int domid)
-{
-    struct json_object *request = hostd_request(op);
-    char text[16];
-
-    snprintf(text, sizeof(text), "%u", domid);
-    json_object_object_add(request, "domain", json_object_new_string(text));
-    return request;
-}
-
 static void create(const char *name, unsigned int domid, const char *kernel)
 {
     struct json_object *request = hostd_request("domain-create");
@@ -103,8 +93,8 @@ static unsigned int reports(void)
     struct error err;
     unsigned int nr = 0;
 
-    check(hostd_call(&client, about("domain-console", SOURCE), NULL, 0, &reply,
-                     NULL, &err),
+    check(hostd_call(&client, hostd_request_about("domain-console", SOURCE),
+                     NULL, 0, &reply, NULL, &err),
           "console", &err);
     if (!reply.data.length)
         return 0;
@@ -137,7 +127,8 @@ static void wait_reports(unsigned int nr)
 
 static bool on_suspend(void *context, struct error *err)
 {
-    struct json_object *request = about("domain-shutdown", SOURCE);
+    struct json_object *request =
+        hostd_request_about("domain-shutdown", SOURCE);
 
     json_object_object_add(request, "reason",
                            json_object_new_int(SHUTDOWN_REASON_SUSPEND));
@@ -274,8 +265,8 @@ int main(int argc, char **argv)
     compare_memory(host);
     compare_processors(host);
     before = reports();
-    check(hostd_call(&client, about("domain-resume", SOURCE), NULL, 0, NULL,
-                     NULL, &err),
+    check(hostd_call(&client, hostd_request_about("domain-resume", SOURCE),
+                     NULL, 0, NULL, NULL, &err),
           "resume", &err);
     wait_reports(before + 3);
     printf("saved %llu pages in %u rounds, downtime %lld ms\n",

@@ -99,22 +99,13 @@ static void end_host(struct side *s)
 
 /* ---- domains ----------------------------------------------------------- */
 
-static struct json_object *about(const char *op)
-{
-    struct json_object *request = hostd_request(op);
-    char text[16];
-
-    snprintf(text, sizeof(text), "%d", DOMID);
-    json_object_object_add(request, "domain", json_object_new_string(text));
-    return request;
-}
-
 static void tell(struct side *s, const char *op)
 {
     struct error err;
 
-    check(hostd_call(&s->client, about(op), NULL, 0, NULL, NULL, &err), op,
-          &err);
+    check(hostd_call(&s->client, hostd_request_about(op, DOMID), NULL, 0, NULL,
+                     NULL, &err),
+          op, &err);
 }
 
 static void create(struct side *s, int vcpus, const char *kernel,
@@ -143,17 +134,17 @@ static unsigned int reports(struct side *s)
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
     struct error err;
     unsigned int nr = 0;
-    char *text;
+    const char *text;
 
-    check(hostd_call(&s->client, about("domain-console"), NULL, 0, &reply, NULL,
-                     &err),
+    check(hostd_call(&s->client, hostd_request_about("domain-console", DOMID),
+                     NULL, 0, &reply, NULL, &err),
           "console", &err);
     buffer_u8(&reply.data, 0);
-    text = (char *)reply.data.bytes;
+    text = reply.data.bytes ? (const char *)reply.data.bytes : "";
     error_set(&err, ERR_GUEST, "%.480s",
               strstr(text, "FAIL") ? strstr(text, "FAIL") : text);
     check(!strstr(text, "FAIL") && !strstr(text, "PANIC"), "the guest", &err);
-    for (char *at = text; (at = strstr(at, "result=ok")); at++)
+    for (const char *at = text; (at = strstr(at, "result=ok")); at++)
         nr++;
     return nr;
 }
@@ -171,8 +162,9 @@ static void wait_reports(struct side *s, unsigned int nr)
         check(s->host->ops->domain_info(s->host, DOMID, &info, &err), "info",
               &err);
         if (info.shutdown || clock_now_ns() > deadline) {
-            check(hostd_call(&s->client, about("domain-show"), NULL, 0, NULL,
-                             &answer, &err),
+            check(hostd_call(&s->client,
+                             hostd_request_about("domain-show", DOMID), NULL, 0,
+                             NULL, &answer, &err),
                   "show", &err);
             error_set(&err, ERR_GUEST, "no report %u: %.400s", nr,
                       json_object_to_json_string(answer));
@@ -187,7 +179,7 @@ static void wait_reports(struct side *s, unsigned int nr)
 static bool on_suspend(void *context, struct error *err)
 {
     struct side *from = context;
-    struct json_object *request = about("domain-shutdown");
+    struct json_object *request = hostd_request_about("domain-shutdown", DOMID);
 
     json_object_object_add(request, "reason",
                            json_object_new_int(SHUTDOWN_REASON_SUSPEND));

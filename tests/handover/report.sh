@@ -5,7 +5,7 @@
 #   report.sh XENFERRY
 set -u
 
-xenferry=$1
+xenferry=$(realpath "$1") # tests may be given a relative path
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 2

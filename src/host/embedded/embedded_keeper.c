@@ -23,17 +23,6 @@ static struct embedded_keeper *of(struct keeper *k)
     return container_of(k, struct embedded_keeper, keeper);
 }
 
-static struct json_object *about(const char *op, uint32_t domid)
-{
-    struct json_object *request = hostd_request(op);
-    char text[16];
-
-    snprintf(text, sizeof(text), "%" PRIu32, domid);
-    if (request)
-        json_object_object_add(request, "domain", json_object_new_string(text));
-    return request;
-}
-
 static bool tell(struct keeper *k, struct json_object *request,
                  struct error *err)
 {
@@ -145,7 +134,7 @@ static bool op_find(struct keeper *k, const char *name, bool *ret_found,
 
 static bool op_suspend(struct keeper *k, uint32_t domid, struct error *err)
 {
-    struct json_object *request = about("domain-shutdown", domid);
+    struct json_object *request = hostd_request_about("domain-shutdown", domid);
 
     if (request)
         json_object_object_add(request, "reason",
@@ -155,7 +144,7 @@ static bool op_suspend(struct keeper *k, uint32_t domid, struct error *err)
 
 static bool op_resume(struct keeper *k, uint32_t domid, struct error *err)
 {
-    return tell(k, about("domain-resume", domid), err);
+    return tell(k, hostd_request_about("domain-resume", domid), err);
 }
 
 static bool op_create(struct keeper *k, const struct keeper_guest *guest,
@@ -191,7 +180,7 @@ static enum keeper_outcome op_start(struct keeper *k, uint32_t domid,
 
     if (!op_describe(k, &host, err))
         return KEEPER_REFUSED;
-    if (tell(k, about("domain-unpause", domid), &result))
+    if (tell(k, hostd_request_about("domain-unpause", domid), &result))
         return KEEPER_DONE;
     if (err)
         *err = result;
@@ -202,7 +191,7 @@ static enum keeper_outcome op_start(struct keeper *k, uint32_t domid,
 
 static bool op_destroy(struct keeper *k, uint32_t domid, struct error *err)
 {
-    return tell(k, about("domain-destroy", domid), err);
+    return tell(k, hostd_request_about("domain-destroy", domid), err);
 }
 
 static const struct keeper_ops ops = {

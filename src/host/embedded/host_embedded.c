@@ -45,17 +45,6 @@ static struct embedded *embedded_of(struct host *host)
 
 /* ---- asking ------------------------------------------------------------ */
 
-static struct json_object *about(const char *op, uint32_t domid)
-{
-    struct json_object *request = hostd_request(op);
-    char text[16];
-
-    snprintf(text, sizeof(text), "%" PRIu32, domid);
-    if (request)
-        json_object_object_add(request, "domain", json_object_new_string(text));
-    return request;
-}
-
 static void add_number(struct json_object *request, const char *name,
                        uint64_t value)
 {
@@ -122,7 +111,8 @@ static bool op_domain_info(struct host *host, uint32_t domid,
     struct json_object *info;
 
     forget_ram(embedded_of(host), domid);
-    if (!ask(host, about("domain-info", domid), NULL, 0, NULL, &info, err))
+    if (!ask(host, hostd_request_about("domain-info", domid), NULL, 0, NULL,
+             &info, err))
         return false;
     *ret = (struct domain_info){
         .domid = domid,
@@ -144,12 +134,12 @@ static bool op_domain_info(struct host *host, uint32_t domid,
 
 static bool op_pause(struct host *host, uint32_t domid, struct error *err)
 {
-    return tell(host, about("domain-pause", domid), err);
+    return tell(host, hostd_request_about("domain-pause", domid), err);
 }
 
 static bool op_unpause(struct host *host, uint32_t domid, struct error *err)
 {
-    return tell(host, about("domain-unpause", domid), err);
+    return tell(host, hostd_request_about("domain-unpause", domid), err);
 }
 
 /* ---- memory ------------------------------------------------------------ */
@@ -161,7 +151,8 @@ static bool ram_open(struct embedded *e, uint32_t domid, struct guest_ram *ret,
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
     struct json_object *answer;
 
-    if (!ask(&e->host, about("ram-map", domid), NULL, 0, &reply, &answer, err))
+    if (!ask(&e->host, hostd_request_about("ram-map", domid), NULL, 0, &reply,
+             &answer, err))
         return false;
     *ret = (struct guest_ram){.domid = domid,
                               .fd = take_fd(&reply.fd),
@@ -191,8 +182,8 @@ static bool op_frame_types(struct host *host, uint32_t domid,
 {
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
 
-    if (!ask(host, about("frame-types", domid), frames, nr * sizeof(*frames),
-             &reply, NULL, err))
+    if (!ask(host, hostd_request_about("frame-types", domid), frames,
+             nr * sizeof(*frames), &reply, NULL, err))
         return false;
     if (reply.data.length != nr * sizeof(*ret_types))
         return error_set(err, ERR_PEER,
@@ -303,14 +294,15 @@ static bool ask_bitmap(struct host *host, struct json_object *request,
 static bool op_find_populated(struct host *host, uint32_t domid,
                               struct bitmap *ret, struct error *err)
 {
-    return ask_bitmap(host, about("populated", domid), ret, NULL, err);
+    return ask_bitmap(host, hostd_request_about("populated", domid), ret, NULL,
+                      err);
 }
 
 static bool op_populate(struct host *host, uint32_t domid, const uint64_t *pfns,
                         size_t nr, unsigned int order, uint64_t *ret_frames,
                         size_t *ret_done, struct error *err)
 {
-    struct json_object *request = about("populate", domid);
+    struct json_object *request = hostd_request_about("populate", domid);
     struct json_object *answer;
 
     add_number(request, "order", order);
@@ -327,13 +319,13 @@ static bool op_populate(struct host *host, uint32_t domid, const uint64_t *pfns,
 static bool op_log_dirty_enable(struct host *host, uint32_t domid,
                                 struct error *err)
 {
-    return tell(host, about("dirty-enable", domid), err);
+    return tell(host, hostd_request_about("dirty-enable", domid), err);
 }
 
 static bool op_log_dirty_disable(struct host *host, uint32_t domid,
                                  struct error *err)
 {
-    return tell(host, about("dirty-disable", domid), err);
+    return tell(host, hostd_request_about("dirty-disable", domid), err);
 }
 
 static bool op_log_dirty_clean(struct host *host, uint32_t domid, bool final,
@@ -341,14 +333,16 @@ static bool op_log_dirty_clean(struct host *host, uint32_t domid, bool final,
                                struct error *err)
 {
     (void) final; /* what the host writes is always noted */
-    return ask_bitmap(host, about("dirty-clean", domid), ret, ret_count, err);
+    return ask_bitmap(host, hostd_request_about("dirty-clean", domid), ret,
+                      ret_count, err);
 }
 
 static bool op_log_dirty_peek(struct host *host, uint32_t domid,
                               struct bitmap *ret, uint64_t *ret_count,
                               struct error *err)
 {
-    return ask_bitmap(host, about("dirty-peek", domid), ret, ret_count, err);
+    return ask_bitmap(host, hostd_request_about("dirty-peek", domid), ret,
+                      ret_count, err);
 }
 
 /* ---- state ------------------------------------------------------------- */
@@ -449,7 +443,7 @@ static bool op_grant_table_seed(struct host *host, uint32_t domid,
                                 uint32_t console_domid, uint64_t store_frame,
                                 uint32_t store_domid, struct error *err)
 {
-    struct json_object *request = about("grant-seed", domid);
+    struct json_object *request = hostd_request_about("grant-seed", domid);
 
     if (console_domid || store_domid) {
         json_object_put(request);
@@ -468,7 +462,8 @@ static bool op_hvm_context_get(struct host *host, uint32_t domid,
 {
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
 
-    if (!ask(host, about("context-get", domid), NULL, 0, &reply, NULL, err))
+    if (!ask(host, hostd_request_about("context-get", domid), NULL, 0, &reply,
+             NULL, err))
         return false;
     buffer_bytes(ret, reply.data.bytes, reply.data.length);
     return buffer_check(ret, "HVM context", err);
@@ -478,14 +473,14 @@ static bool op_hvm_context_set(struct host *host, uint32_t domid,
                                const void *blob, size_t length,
                                struct error *err)
 {
-    return ask(host, about("context-set", domid), blob, length, NULL, NULL,
-               err);
+    return ask(host, hostd_request_about("context-set", domid), blob, length,
+               NULL, NULL, err);
 }
 
 static bool op_hvm_param_get(struct host *host, uint32_t domid, uint32_t index,
                              uint64_t *ret, struct error *err)
 {
-    struct json_object *request = about("param-get", domid);
+    struct json_object *request = hostd_request_about("param-get", domid);
     struct json_object *answer;
 
     add_number(request, "index", index);
@@ -499,7 +494,7 @@ static bool op_hvm_param_get(struct host *host, uint32_t domid, uint32_t index,
 static bool op_hvm_param_set(struct host *host, uint32_t domid, uint32_t index,
                              uint64_t value, struct error *err)
 {
-    struct json_object *request = about("param-set", domid);
+    struct json_object *request = hostd_request_about("param-set", domid);
 
     add_number(request, "index", index);
     add_number(request, "value", value);
@@ -513,7 +508,7 @@ static bool op_guest_state_get(struct host *host, uint32_t domid,
                                struct error *err)
 {
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
-    struct json_object *request = about("state-get", domid);
+    struct json_object *request = hostd_request_about("state-get", domid);
 
     add_number(request, "part", part);
     return ask(host, request, NULL, 0, &reply, NULL, err) &&
@@ -526,7 +521,7 @@ static bool op_guest_state_set(struct host *host, uint32_t domid,
                                struct error *err)
 {
     cleanup(buffer_release) struct buffer body = {0};
-    struct json_object *request = about("state-set", domid);
+    struct json_object *request = hostd_request_about("state-set", domid);
 
     add_number(request, "part", part);
     guest_state_encode(state, part, &body);
@@ -540,7 +535,7 @@ static bool op_guest_state_set(struct host *host, uint32_t domid,
 static bool op_guest_state_settle(struct host *host, uint32_t domid,
                                   struct error *err)
 {
-    return tell(host, about("state-settle", domid), err);
+    return tell(host, hostd_request_about("state-settle", domid), err);
 }
 
 /* ---- PV: not here ------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/embedded/hostd_client.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,6 +73,17 @@ struct json_object *hostd_request(const char *op)
 
     if (request)
         json_object_object_add(request, "op", json_object_new_string(op));
+    return request;
+}
+
+struct json_object *hostd_request_about(const char *op, uint32_t domid)
+{
+    struct json_object *request = hostd_request(op);
+    char text[16];
+
+    snprintf(text, sizeof(text), "%" PRIu32, domid);
+    if (request)
+        json_object_object_add(request, "domain", json_object_new_string(text));
     return request;
 }
 

@@ -642,18 +642,7 @@ static bool stream_read_some(void *context, void *buffer, size_t length,
 static bool stream_readv(void *context, struct iovec *iov, int nr_iov,
                          struct error *err)
 {
-    for (int i = 0; i < nr_iov; i++) {
-        size_t got = 0;
-
-        if (!stream_read_some(context, iov[i].iov_base, iov[i].iov_len, &got,
-                              err))
-            return false;
-        if (got < iov[i].iov_len)
-            return error_set(err, ERR_TRUNCATED,
-                             "the image ends, expected %zu octets more",
-                             iov[i].iov_len - got);
-    }
-    return true;
+    return source_readv_by_pieces(stream_read_some, context, iov, nr_iov, err);
 }
 
 static uint64_t stream_hole_ahead(void *context)

@@ -170,26 +170,7 @@ static bool tee_read_some(void *context, void *buffer, size_t length,
 static bool tee_readv(void *context, struct iovec *iov, int nr_iov,
                       struct error *err)
 {
-    struct writer *w = context;
-
-    for (int i = 0; i < nr_iov; i++) {
-        uint8_t *at = iov[i].iov_base;
-        size_t left = iov[i].iov_len;
-
-        while (left > 0) {
-            size_t got;
-
-            if (!tee_read_some(w, at, left, &got, err))
-                return false;
-            if (got == 0)
-                return error_set(err, ERR_TRUNCATED,
-                                 "the image ends, expected %zu octets more",
-                                 left);
-            at += got;
-            left -= got;
-        }
-    }
-    return true;
+    return source_readv_by_pieces(tee_read_some, context, iov, nr_iov, err);
 }
 
 static uint64_t tee_hole_ahead(void *context)
