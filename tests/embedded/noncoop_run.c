@@ -6,8 +6,9 @@
  *
  *   noncoop_run XENFERRY-HOSTD KERNEL HOW VCPUS MOVES COMMAND-LINE
  *
- *   live  memory goes over a socket while it runs
- *   file  it stands still while all of it goes to a file
+ *   live    memory goes over a socket while it runs
+ *   rounds  the same, so slowly that a guest that writes needs several rounds
+ *   file    it stands still while all of it goes to a file
  *
  * XENFERRY_HOST_DIR names the folder of the host's module.
  */
@@ -34,6 +35,8 @@
 #define GUEST_MIB 24
 #define DISK_SIZE ((off_t)16 << 20)
 #define LIMIT_MS  240000
+/* Octets a second for 'rounds': the first takes more than a second. */
+#define SLOW_RATE ((uint64_t)20 << 20)
 
 struct side {
     char folder[64];
@@ -227,11 +230,14 @@ static void *save_main(void *context)
     check(engine_save(save, &report, &err), "save", &err);
     printf("%u rounds, %llu pages, downtime %lld ms\n", report.rounds,
            (unsigned long long)report.pages, (long long)report.downtime_ms);
+    error_set(&err, ERR_STATE, "%u, expected 2 and more", report.rounds);
+    check(!save->rate_limit || report.rounds >= 2, "rounds", &err);
     return NULL;
 }
 
-static void move(struct side *from, struct side *to, bool live, int vcpus)
+static void move(struct side *from, struct side *to, const char *how, int vcpus)
 {
+    bool live = strcmp(how, "file");
     struct engine_options options = {.cancel_fd = -1,
                                      .idle_timeout_ms = LIMIT_MS};
     struct save_request save = {.host = from->host,
@@ -241,6 +247,8 @@ static void move(struct side *from, struct side *to, bool live, int vcpus)
                                 .precopy = precopy_limits_default(),
                                 .callbacks = &save_callbacks,
                                 .callback_context = from,
+                                .rate_limit =
+                                    strcmp(how, "rounds") ? 0 : SLOW_RATE,
                                 .options = options};
     struct restore_request restore = {.host = to->host,
                                       .domid = DOMID,
@@ -252,6 +260,8 @@ static void move(struct side *from, struct side *to, bool live, int vcpus)
     pthread_t thread;
     int fds[2];
 
+    if (save.rate_limit)
+        save.precopy.downtime_ms = 1;
     create(to, vcpus, NULL, "");
     if (live) {
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
@@ -300,8 +310,7 @@ int main(int argc, char **argv)
             return 1;
         nap.tv_nsec = ns % (20 * NS_PER_MS);
         nanosleep(&nap, NULL);
-        move(&sides[i % 2], &sides[(i + 1) % 2], !strcmp(argv[3], "live"),
-             vcpus);
+        move(&sides[i % 2], &sides[(i + 1) % 2], argv[3], vcpus);
         if (i % 8 == 7 || i == moves - 1)
             wait_reports(&sides[(i + 1) % 2], 2);
     }

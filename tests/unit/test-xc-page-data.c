@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <endian.h>
+
 #include "stream/xc/xc_page_data.h"
 #include "unit_stream.h"
 
@@ -97,12 +99,13 @@ static void page_data_rejects_absurd_counts(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
         uint8_t body[sizeof(head_little)];
+        uint32_t count = htole32(counts[i]);
         struct page_data pd = {0};
         struct record rec;
         struct error err;
 
         memcpy(body, head_little, sizeof(body));
-        memcpy(body, &counts[i], 4);
+        memcpy(body, &count, 4);
         rec = exact_record(XCREC_PAGE_DATA, body, sizeof(body), ORDER_LITTLE);
         assert_refused(page_data_decode(&rec, &pd, &err), err, ERR_FORMAT,
                        "PAGE_DATA at offset 40");
@@ -117,13 +120,14 @@ static void page_data_bounds_the_frames_of_one_record(void **state)
     /* 2^20 + 1 frames without contents, in a body that is long enough. */
     uint32_t count = PAGE_DATA_FRAMES_MAX + 1;
     uint32_t length = 8 + count * 8;
+    uint32_t count_little = htole32(count);
     uint8_t *body = calloc(1, length);
     struct page_data pd = {0};
     struct record rec;
     struct error err;
 
     assert_non_null(body);
-    memcpy(body, &count, 4);
+    memcpy(body, &count_little, 4);
     rec = record_over(XCREC_PAGE_DATA, body, length, ORDER_LITTLE);
     assert_refused(page_data_decode(&rec, &pd, &err), err, ERR_LIMIT,
                    "at most 1048576");
@@ -191,7 +195,7 @@ static void page_data_encodes_what_it_decodes(void **state)
     assert_int_equal(page_data_encode_head(out, frames, 3), 2);
     assert_int_equal(out[0], XCREC_PAGE_DATA);
     memcpy(&length, out + 4, 4);
-    assert_int_equal(length, BODY_SIZE);
+    assert_int_equal(le32toh(length), BODY_SIZE);
     assert_memory_equal(out + RECORD_HEAD_SIZE, head_little,
                         sizeof(head_little));
 }
