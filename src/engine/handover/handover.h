@@ -52,7 +52,7 @@ struct handover_report {
     char move[MOVE_ID_MAX];
     unsigned int rounds;
     uint64_t pages;
-    uint64_t zero_pages; /* of these, sent as a count */
+    uint64_t zero_pages; /* of these, all zero */
     uint64_t bytes;      /* on the wire */
     uint64_t rest_pages; /* sent while the guest stood */
     int64_t elapsed_ns;
