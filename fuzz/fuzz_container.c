@@ -13,29 +13,13 @@
 
 #include <xxhash.h>
 
+#include "../tests/stream/buffer_file.h"
 #include "stream/container/container_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A hostile image is cut off here: what matters was seen by then. */
 #define OUTPUT_MAX ((uint64_t)8 << 20)
-
-static bool read_at(void *context, void *buffer, size_t length, uint64_t offset,
-                    struct error *err)
-{
-    const struct buffer *b = context;
-
-    if (offset > b->length || length > b->length - offset)
-        return error_set_at(err, ERR_TRUNCATED, offset, "the file ends");
-    memcpy(buffer, b->bytes + offset, length);
-    return true;
-}
-
-static struct container_file file_of(struct buffer *b)
-{
-    return (struct container_file){
-        .read_at = read_at, .context = b, .size = b->length};
-}
 
 static void put_hash(uint8_t *at, uint64_t hash)
 {
@@ -122,7 +106,7 @@ static void keep_and_compare(const uint8_t *data, size_t size)
     struct memory_source memory = {data, size, 0, 0};
     struct stream_source source = source_from_memory(&memory);
     struct stream_sink sink = sink_to_buffer(&file);
-    const struct container_file written = {.read_at = read_at,
+    const struct container_file written = {.read_at = buffer_file_read_at,
                                            .context = &file};
     const struct container_write_options options = {.level = 1,
                                                     .written = &written};

@@ -12,14 +12,14 @@
  * Property: whatever came, accounts and owners add up, and the dumped state is
  * the state.
  */
-#include "store_in_memory.h"
+#include "fuzz_store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define STEPS_MAX 400u
 
 struct fuzz {
-    struct fuzz_store world;
+    struct store_in_memory world;
     struct connection *sockets[2];
 };
 
@@ -80,9 +80,9 @@ static void step(struct fuzz *f, const uint8_t *head, const uint8_t *payload,
     case 4: {
         uint16_t domid = 1 + (head[1] & 1);
 
-        f->world.dead[domid] = true;
+        f->world.life[domid] = DOMAIN_ABSENT;
         store_domains_changed(f->world.store);
-        f->world.dead[domid] = false;
+        f->world.life[domid] = DOMAIN_ALIVE;
         break;
     }
     case 5:

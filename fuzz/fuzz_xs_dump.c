@@ -4,7 +4,7 @@
  *
  * Property: a store that was loaded is sound, and its own dump loads again.
  */
-#include "store_in_memory.h"
+#include "fuzz_store.h"
 #include "stream/xs/xs_dump.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct xsdump_reader reader;
     struct xsdump_record rec;
     struct error err = {0};
-    struct fuzz_store *f;
+    struct store_in_memory *f;
     size_t sum = 0;
 
     if (xsdump_open(&reader, data, size, &err))

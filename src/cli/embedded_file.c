@@ -136,21 +136,11 @@ static bool on_suspend(void *context, struct error *err)
     return f->suspended;
 }
 
-static bool on_device_model(void *context, bool enable, struct error *err)
-{
-    return true;
-}
-
-static bool on_nothing(void *context, struct error *err)
-{
-    return true;
-}
-
 static const struct save_callbacks save_callbacks = {
     .suspend = on_suspend,
-    .device_model_log_dirty = on_device_model,
-    .postcopy = on_nothing,
-    .checkpoint = on_nothing,
+    .device_model_log_dirty = plain_device_model,
+    .postcopy = plain_checkpoint,
+    .checkpoint = plain_checkpoint,
 };
 
 static bool write_head(struct file_move *f, int fd, struct error *err)
@@ -283,23 +273,6 @@ bool embedded_save(struct embedded_moves *e,
 
 /* ---- restoring ----------------------------------------------------------- */
 
-static bool on_static_data(void *context, uint32_t missing, struct error *err)
-{
-    return true;
-}
-
-static enum checkpoint_outcome on_checkpoint(void *context, struct error *err)
-{
-    error_set(err, ERR_UNSUPPORTED,
-              "a checkpointed image, expected a plain one");
-    return CHECKPOINT_FAILED;
-}
-
-static const struct restore_callbacks restore_callbacks = {
-    .static_data_done = on_static_data,
-    .checkpoint = on_checkpoint,
-};
-
 static bool read_head(struct file_move *f, int fd, struct error *err)
 {
     cleanup(image_header_release) struct image_header header = {0};
@@ -320,7 +293,7 @@ static bool read_image(struct file_move *f, int fd, struct error *err)
         .domid = f->guest.domid,
         .fd = fd,
         .noncoop = true,
-        .callbacks = &restore_callbacks,
+        .callbacks = &plain_restore,
         .callback_context = f,
         .options = engine_options_of(f),
     };

@@ -165,4 +165,12 @@ struct restore_report {
 must_check bool engine_restore(const struct restore_request *request,
                                struct restore_report *ret, struct error *err);
 
+/*
+ * Callbacks of moves that need nobody beside the engine: no device model, no
+ * other layers, and so no checkpoints, which a restore refuses.
+ */
+bool plain_device_model(void *context, bool enable, struct error *err);
+bool plain_checkpoint(void *context, struct error *err);
+extern const struct restore_callbacks plain_restore;
+
 #endif

@@ -189,36 +189,11 @@ static bool on_suspend(void *context, struct error *err)
     return hostd_call(&from->client, request, NULL, 0, NULL, NULL, err);
 }
 
-static bool on_device_model(void *context, bool enable, struct error *err)
-{
-    return true;
-}
-
-static bool on_nothing(void *context, struct error *err)
-{
-    return true;
-}
-
-static bool on_static_data(void *context, uint32_t missing, struct error *err)
-{
-    return true;
-}
-
-static enum checkpoint_outcome on_checkpoint(void *context, struct error *err)
-{
-    return CHECKPOINT_FAILED;
-}
-
 static const struct save_callbacks save_callbacks = {
     .suspend = on_suspend,
-    .device_model_log_dirty = on_device_model,
-    .postcopy = on_nothing,
-    .checkpoint = on_nothing,
-};
-
-static const struct restore_callbacks restore_callbacks = {
-    .static_data_done = on_static_data,
-    .checkpoint = on_checkpoint,
+    .device_model_log_dirty = plain_device_model,
+    .postcopy = plain_checkpoint,
+    .checkpoint = plain_checkpoint,
 };
 
 static void *save_main(void *context)
@@ -253,7 +228,7 @@ static void move(struct side *from, struct side *to, const char *how, int vcpus)
     struct restore_request restore = {.host = to->host,
                                       .domid = DOMID,
                                       .noncoop = true,
-                                      .callbacks = &restore_callbacks,
+                                      .callbacks = &plain_restore,
                                       .options = options};
     struct restore_report report;
     struct error err;

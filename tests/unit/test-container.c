@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The container: whatever goes in comes out, and nothing that was damaged. */
+#include "buffer_file.h"
 #include "image_maker.h"
 #include "stream/container/container_read.h"
 #include "stream/image/image_scan.h"
 #include "unit.h"
-
-/* A buffer as a file, as far as it was written. */
-static bool buffer_read_at(void *context, void *buffer, size_t length,
-                           uint64_t offset, struct error *err)
-{
-    const struct buffer *b = context;
-
-    if (offset > b->length || length > b->length - offset)
-        return error_set_at(err, ERR_TRUNCATED, offset, "the file ends");
-    memcpy(buffer, b->bytes + offset, length);
-    return true;
-}
-
-static struct container_file file_of(struct buffer *b)
-{
-    return (struct container_file){
-        .read_at = buffer_read_at, .context = b, .size = b->length};
-}
 
 struct kept {
     struct buffer file;

@@ -3,12 +3,12 @@
 #include "stream/xl/xl_xenstore.h"
 #include "unit_store.h"
 
-static void introduce(struct unit_store *u, uint16_t domid)
+static void introduce(struct store_in_memory *u, uint16_t domid)
 {
     assert_int_equal(store_introduce(u->store, domid, 1, 5), STORE_OK);
 }
 
-static const struct node *node_at(struct unit_store *u, const char *path)
+static const struct node *node_at(struct store_in_memory *u, const char *path)
 {
     const struct node *n = tree_find(u->store, path, NULL);
 
@@ -29,7 +29,7 @@ static void assert_perms(const struct node *n, const char *wanted, size_t size)
 
 #define PERMS(n, text) assert_perms(n, text, sizeof(text))
 
-static void fill(struct unit_store *u, uint16_t domid)
+static void fill(struct store_in_memory *u, uint16_t domid)
 {
     struct connection *c = unit_client(u);
     char home[64], text[128];
@@ -59,7 +59,7 @@ static void fill(struct unit_store *u, uint16_t domid)
 
 static void saved_and_loaded_under_another_number(void **state)
 {
-    struct unit_store from, to;
+    struct store_in_memory from, to;
     struct buffer data = {0}, again = {0};
     struct error err = {0};
     struct connection *g;
@@ -111,7 +111,7 @@ static void saved_and_loaded_under_another_number(void **state)
 
 static void bad_records_change_nothing(void **state)
 {
-    struct unit_store from, to;
+    struct store_in_memory from, to;
     struct buffer data = {0}, after = {0};
     struct error err = {0};
 
@@ -173,7 +173,7 @@ static void bad_records_change_nothing(void **state)
 
 static void watches_need_a_ring(void **state)
 {
-    struct unit_store u;
+    struct store_in_memory u;
     struct buffer data = {0};
     struct error err = {0};
     struct xenstore_watch w = {.path = "a", .token = "t", .depth = -1};

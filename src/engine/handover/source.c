@@ -174,21 +174,11 @@ static bool on_suspend(void *context, struct error *err)
            k->ops->suspend(k, s->guest.domid, err);
 }
 
-static bool on_device_model(void *context, bool enable, struct error *err)
-{
-    return true;
-}
-
-static bool on_nothing(void *context, struct error *err)
-{
-    return true;
-}
-
 static const struct save_callbacks callbacks = {
     .suspend = on_suspend,
-    .device_model_log_dirty = on_device_model,
-    .postcopy = on_nothing,
-    .checkpoint = on_nothing,
+    .device_model_log_dirty = plain_device_model,
+    .postcopy = plain_checkpoint,
+    .checkpoint = plain_checkpoint,
 };
 
 /* The reason of the other side, if it has one, is better than "broken pipe". */

@@ -128,23 +128,6 @@ static void on_event(void *context, const struct engine_event *e)
     handover_event(t->options, e);
 }
 
-static bool on_static_data(void *context, uint32_t missing, struct error *err)
-{
-    return true;
-}
-
-static enum checkpoint_outcome on_checkpoint(void *context, struct error *err)
-{
-    error_set(err, ERR_UNSUPPORTED,
-              "a checkpointed image, expected a plain one");
-    return CHECKPOINT_FAILED;
-}
-
-static const struct restore_callbacks callbacks = {
-    .static_data_done = on_static_data,
-    .checkpoint = on_checkpoint,
-};
-
 static bool restore_image(struct target *t, struct error *err)
 {
     const struct handover_options *o = t->options;
@@ -153,7 +136,7 @@ static bool restore_image(struct target *t, struct error *err)
         .domid = t->facts.domid,
         .fd = t->request->transport->recv_fd,
         .noncoop = true,
-        .callbacks = &callbacks,
+        .callbacks = &plain_restore,
         .callback_context = t,
         .options = {.log = o->log,
                     .event = on_event,
