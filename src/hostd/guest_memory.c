@@ -98,6 +98,11 @@ static unsigned int xen_page_at(const struct guest_memory *m, uint64_t gfn)
     return i;
 }
 
+bool guest_memory_is_xen(const struct guest_memory *m, uint64_t gfn)
+{
+    return gfn != GFN_NONE && xen_page_at(m, gfn) < XEN_PAGES_MAX;
+}
+
 bool guest_memory_populate(struct guest_memory *m, uint64_t gfn, uint64_t nr,
                            struct error *err)
 {

@@ -72,6 +72,9 @@ must_check bool guest_memory_place(struct guest_memory *m,
                                    unsigned int xen_page, uint64_t gfn,
                                    struct error *err);
 
+/* Whether one of Xen's pages is there. */
+bool guest_memory_is_xen(const struct guest_memory *m, uint64_t gfn);
+
 /* Take Xen's page that is at 'gfn' away.  False if there is none. */
 bool guest_memory_displace(struct guest_memory *m, uint64_t gfn);
 

@@ -51,6 +51,11 @@ static bool place(struct machine *m, unsigned int page, uint64_t gfn,
                          ", which is the guest's memory too, expected one "
                          "owner",
                          what, gfn);
+    if (guest_memory_is_xen(&m->memory, gfn))
+        return error_set(err, ERR_FORMAT,
+                         "%s: at gfn %#" PRIx64
+                         ", where another page of Xen's is, expected one owner",
+                         what, gfn);
     return guest_memory_place(&m->memory, page, gfn, err) ||
            error_wrap(err, "%s", what);
 }
@@ -71,15 +76,29 @@ static bool set_frames(struct machine *m, const struct state_grant_frames *g,
 
 /* ---- event channels ---------------------------------------------------- */
 
+static bool check_port(const struct machine *m, const struct state_port *p,
+                       struct error *err)
+{
+    if (p->port >= EVENT_PORTS_MAX)
+        return error_set(err, ERR_LIMIT,
+                         "event channels: port %" PRIu32 ", this host has %u",
+                         p->port, EVENT_PORTS_MAX);
+    return p->kind != STATE_PORT_INTERDOMAIN || p->remote == 0 ||
+           p->remote == m->domid ||
+           error_set(err, ERR_UNSUPPORTED,
+                     "event channels: port %" PRIu32
+                     " is bound to port %" PRIu32 " of domain %" PRIu32
+                     ", expected the host or the guest itself: another guest "
+                     "does not move along",
+                     p->port, p->remote_port, p->remote);
+}
+
 static bool set_ports(struct machine *m, const struct state_events *e,
                       struct error *err)
 {
     for (uint32_t n = 0; n < e->nr_ports; n++)
-        if (e->port[n].port >= EVENT_PORTS_MAX)
-            return error_set(err, ERR_LIMIT,
-                             "event channels: port %" PRIu32
-                             ", this host has %u",
-                             e->port[n].port, EVENT_PORTS_MAX);
+        if (!check_port(m, &e->port[n], err))
+            return false;
     for (uint32_t n = 0; n < e->nr_ports; n++) {
         const struct state_port *s = &e->port[n];
         struct event_port *p = &m->events.port[s->port];
@@ -120,23 +139,24 @@ static bool set_ports(struct machine *m, const struct state_events *e,
     return true;
 }
 
-static event_word_t word_at(const struct machine *m, uint32_t port)
+/* NULL: the port has no word. */
+static const event_word_t *word_at(const struct machine *m, uint32_t port)
 {
     uint32_t page = port / EVENT_WORDS_PER_PAGE;
-    const event_word_t *word = NULL;
 
-    if (page < m->events.nr_array_pages)
-        word = guest_memory_at(&m->memory,
-                               m->events.array_gfn[page] * PAGE_SIZE +
-                                   port % EVENT_WORDS_PER_PAGE *
-                                       sizeof(event_word_t),
-                               sizeof(event_word_t));
-    return word ? *word : 0;
+    if (page >= m->events.nr_array_pages)
+        return NULL;
+    return guest_memory_at(&m->memory,
+                           m->events.array_gfn[page] * PAGE_SIZE +
+                               port % EVENT_WORDS_PER_PAGE *
+                                   sizeof(event_word_t),
+                           sizeof(event_word_t));
 }
 
 /*
- * From the queue's head on, as far as ports are linked: never a port twice.
- * No hypervisor walks a queue; a guest that did would never end.
+ * From the queue's head on, as far as ports are linked: each has a word, and
+ * there is an end.  No hypervisor walks a queue; a guest that did would never
+ * stop, or leave its words.
  */
 static bool check_queue(const struct machine *m, const struct vcpu *v,
                         uint32_t priority,
@@ -145,14 +165,22 @@ static bool check_queue(const struct machine *m, const struct vcpu *v,
 {
     uint32_t port = control->head[priority];
 
-    for (uint32_t steps = 0; steps <= EVENT_PORTS_MAX; steps++) {
-        event_word_t word = word_at(m, port);
+    for (uint32_t steps = 0; port && steps <= EVENT_PORTS_MAX; steps++) {
+        const event_word_t *word = word_at(m, port);
 
-        if (port == 0 || !(word & UINT32_C(1) << EVTCHN_FIFO_LINKED))
+        if (!word)
+            return error_set(err, ERR_FORMAT,
+                             "event channels: vCPU %u: the queue of priority "
+                             "%" PRIu32 " goes on with port %" PRIu32
+                             ", expected one of %" PRIu32 " that have a word",
+                             v->id, priority, port,
+                             m->events.nr_array_pages * EVENT_WORDS_PER_PAGE);
+        if (!(*word & UINT32_C(1) << EVTCHN_FIFO_LINKED))
             return true;
-        port = word & EVTCHN_FIFO_LINK_MASK;
+        port = *word & EVTCHN_FIFO_LINK_MASK;
     }
-    return error_set(err, ERR_FORMAT,
+    return port == 0 ||
+           error_set(err, ERR_FORMAT,
                      "event channels: vCPU %u: the queue of priority %" PRIu32
                      " from port %" PRIu32
                      " runs in a circle, expected it to end",

@@ -27,6 +27,38 @@ const char *state_part_name(enum state_part part)
     return (size_t)part < ARRAY_SIZE(names) ? names[part] : "unknown part";
 }
 
+const char *state_port_kind_name(unsigned int kind)
+{
+    static const char *const names[] = {
+        [STATE_PORT_FREE] = "free",
+        [STATE_PORT_UNBOUND] = "unbound",
+        [STATE_PORT_INTERDOMAIN] = "interdomain",
+        [STATE_PORT_VIRQ] = "virq",
+        [STATE_PORT_IPI] = "ipi",
+    };
+
+    return kind < ARRAY_SIZE(names) ? names[kind] : "unknown";
+}
+
+const char *state_wait_name(unsigned int wait)
+{
+    static const char *const names[] = {
+        [STATE_RUNNABLE] = "runnable",
+        [STATE_HALTED] = "halted",
+        [STATE_POLLING] = "polling",
+    };
+
+    return wait < ARRAY_SIZE(names) ? names[wait] : "unknown";
+}
+
+uint64_t state_param_value(const struct state_identity *i, uint32_t index)
+{
+    for (uint32_t n = 0; n < i->nr_params; n++)
+        if (i->param[n].index == index)
+            return i->param[n].value;
+    return 0;
+}
+
 void guest_state_release(struct guest_state *s)
 {
     free(s->events.queue);
@@ -76,20 +108,57 @@ static bool check_identity(const struct guest_state *s, struct error *err)
     if (i->nr_vcpus == 0 || i->nr_vcpus > STATE_VCPUS_MAX)
         return bad(err, STATE_IDENTITY, "%" PRIu32 " vCPUs, expected 1 to %u",
                    i->nr_vcpus, STATE_VCPUS_MAX);
-    for (uint32_t n = 0; n < i->nr_params; n++)
-        for (uint32_t m = 0; m < n; m++)
-            if (i->param[n].index == i->param[m].index)
-                return bad(err, STATE_IDENTITY,
-                           "HVM parameter %" PRIu32 " twice",
-                           i->param[n].index);
+    for (uint32_t n = 0; n < i->nr_params; n++) {
+        if (n && i->param[n - 1].index >= i->param[n].index)
+            return bad(err, STATE_IDENTITY,
+                       "HVM parameter %" PRIu32 " after %" PRIu32
+                       ", expected them to ascend",
+                       i->param[n].index, i->param[n - 1].index);
+        if (!i->param[n].value)
+            return bad(err, STATE_IDENTITY,
+                       "HVM parameter %" PRIu32
+                       " is 0, expected those that are not",
+                       i->param[n].index);
+    }
     return true;
 }
 
 static bool check_clock(const struct guest_state *s, struct error *err)
 {
-    return s->clock.now_ns <= INT64_MAX ||
-           bad(err, STATE_CLOCK, "%" PRIu64 " ns, expected at most %" PRId64,
-               s->clock.now_ns, INT64_MAX);
+    return s->clock.now_ns <= STATE_TIME_MAX ||
+           bad(err, STATE_CLOCK, "%" PRIu64 " ns, expected at most %" PRIu64,
+               s->clock.now_ns, STATE_TIME_MAX);
+}
+
+/* Fields that the port's kind does not have say nothing. */
+static bool check_port_kind(const struct state_events *e,
+                            const struct state_port *p, struct error *err)
+{
+    bool named =
+        p->kind == STATE_PORT_UNBOUND || p->kind == STATE_PORT_INTERDOMAIN;
+    bool fifo = e->abi == STATE_EVENTS_FIFO;
+
+    if ((p->virq && p->kind != STATE_PORT_VIRQ) || (p->remote && !named) ||
+        !p->remote_port != (p->kind != STATE_PORT_INTERDOMAIN))
+        return bad(err, STATE_EVENTS,
+                   "port %" PRIu32 ": %s, with VIRQ %u, domain %" PRIu32
+                   " and port %" PRIu32 " at the other end: these do not go "
+                   "together",
+                   p->port, state_port_kind_name(p->kind), p->virq, p->remote,
+                   p->remote_port);
+    if (!fifo && (p->early || p->last_vcpu || p->last_priority))
+        return bad(err, STATE_EVENTS,
+                   "port %" PRIu32 " was on a queue, 2-level has none",
+                   p->port);
+    if (p->early && p->port / STATE_PORTS_PER_PAGE < e->nr_array_pages)
+        return bad(err, STATE_EVENTS,
+                   "port %" PRIu32
+                   ": raised before its page of words was there, but it is",
+                   p->port);
+    return p->kind != STATE_PORT_FREE || p->early || p->last_vcpu ||
+           p->last_priority ||
+           bad(err, STATE_EVENTS, "port %" PRIu32 ": free, and nothing left",
+               p->port);
 }
 
 static bool check_port(const struct guest_state *s, const struct state_port *p,
@@ -109,11 +178,12 @@ static bool check_port(const struct guest_state *s, const struct state_port *p,
                    "port %" PRIu32 ": vCPU %" PRIu32 ", last %" PRIu32
                    ", the guest has %" PRIu32,
                    p->port, p->vcpu, p->last_vcpu, nr_vcpus);
-    return p->remote < STATE_DOMIDS ||
-           bad(err, STATE_EVENTS,
-               "port %" PRIu32 ": the other end in domain %" PRIu32
-               ", expected at most %u",
-               p->port, p->remote, STATE_DOMIDS - 1);
+    if (p->remote >= STATE_DOMIDS)
+        return bad(err, STATE_EVENTS,
+                   "port %" PRIu32 ": the other end in domain %" PRIu32
+                   ", expected at most %u",
+                   p->port, p->remote, STATE_DOMIDS - 1);
+    return check_port_kind(&s->events, p, err);
 }
 
 static const struct state_port *find_port(const struct state_events *e,
@@ -171,17 +241,123 @@ static bool check_virqs(const struct guest_state *s, struct error *err)
     return true;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* No two ports are bound to one port of another domain. */
+static bool check_other_ends(const struct state_events *e, struct error *err)
+{
+    cleanup_free uint64_t *end = calloc(e->nr_ports + 1, sizeof(*end));
+    uint32_t nr = 0;
+
+    if (!end)
+        return error_set(err, ERR_NO_MEMORY, "event channels");
+    for (uint32_t n = 0; n < e->nr_ports; n++)
+        if (e->port[n].kind == STATE_PORT_INTERDOMAIN)
+            end[nr++] =
+                (uint64_t)e->port[n].remote << 32 | e->port[n].remote_port;
+    qsort(end, nr, sizeof(*end), by_number);
+    for (uint32_t n = 1; n < nr; n++)
+        if (end[n] == end[n - 1])
+            return bad(err, STATE_EVENTS,
+                       "port %" PRIu64 " of domain %" PRIu64
+                       " is the other end of two ports",
+                       end[n] & UINT32_MAX, end[n] >> 32);
+    return true;
+}
+
+/* The store's and the console's ports are there, and can be connected. */
+static bool check_ring_port(const struct guest_state *s, uint32_t param,
+                            const char *what, struct error *err)
+{
+    uint64_t value = state_param_value(&s->identity, param);
+    const struct state_port *p;
+
+    if (!has(s, STATE_IDENTITY) || !value)
+        return true;
+    p = value < STATE_PORTS_MAX ? find_port(&s->events, (uint32_t)value) : NULL;
+    return (p && (p->kind == STATE_PORT_UNBOUND ||
+                  p->kind == STATE_PORT_INTERDOMAIN)) ||
+           bad(err, STATE_EVENTS,
+               "port %" PRIu64 ", the %s's by HVM parameter %" PRIu32
+               ", is %s, expected one with another end",
+               value, what, param,
+               p ? state_port_kind_name(p->kind) : "not there");
+}
+
+static bool check_control(const struct guest_state *s, uint32_t vcpu,
+                          struct error *err)
+{
+    const struct state_events *e = &s->events;
+    uint32_t offset = e->control_offset[vcpu];
+
+    if (e->control_gfn[vcpu] == STATE_GFN_NONE)
+        return true;
+    if (vcpu >= vcpus_of(s))
+        return bad(err, STATE_EVENTS,
+                   "a control block for vCPU %" PRIu32
+                   ", the guest has %" PRIu32,
+                   vcpu, vcpus_of(s));
+    if (offset % 8 || offset > STATE_PAGE_SIZE - STATE_CONTROL_SIZE)
+        return bad(err, STATE_EVENTS,
+                   "control block of vCPU %" PRIu32 " at offset %#" PRIx32
+                   ", expected a multiple of 8 up to %#x",
+                   vcpu, offset, STATE_PAGE_SIZE - STATE_CONTROL_SIZE);
+    for (uint32_t n = 0; n < vcpu; n++)
+        if (e->control_gfn[n] == e->control_gfn[vcpu] &&
+            e->control_offset[n] < offset + STATE_CONTROL_SIZE &&
+            offset < e->control_offset[n] + STATE_CONTROL_SIZE)
+            return bad(err, STATE_EVENTS,
+                       "control blocks of vCPUs %" PRIu32 " and %" PRIu32
+                       " overlap, expected one owner",
+                       n, vcpu);
+    for (uint32_t n = 0; n < e->nr_array_pages; n++)
+        if (e->array_gfn[n] == e->control_gfn[vcpu])
+            return bad(err, STATE_EVENTS,
+                       "gfn %#" PRIx64 ": both event words and the control "
+                       "block of vCPU %" PRIu32 ", expected one owner",
+                       e->array_gfn[n], vcpu);
+    return true;
+}
+
+/* What the port says of itself is not there if it is the first of all. */
+static bool check_tail(const struct guest_state *s, const struct state_queue *q,
+                       struct error *err)
+{
+    const struct state_events *e = &s->events;
+    const struct state_port *p = find_port(e, q->tail);
+    uint32_t vcpu = p ? p->last_vcpu : 0;
+    uint32_t priority = p ? p->last_priority : 0;
+
+    if (q->tail / STATE_PORTS_PER_PAGE >= e->nr_array_pages)
+        return bad(err, STATE_EVENTS,
+                   "queue of vCPU %" PRIu32 " and priority %" PRIu32
+                   " with tail %" PRIu32 ", which has no event word",
+                   q->vcpu, q->priority, q->tail);
+    return (vcpu == q->vcpu && priority == q->priority) ||
+           bad(err, STATE_EVENTS,
+               "port %" PRIu32 " is the tail of vCPU %" PRIu32
+               " and priority %" PRIu32 ", but was put on %" PRIu32
+               " and %" PRIu32 " last",
+               q->tail, q->vcpu, q->priority, vcpu, priority);
+}
+
 static bool check_fifo(const struct guest_state *s, struct error *err)
 {
     const struct state_events *e = &s->events;
     uint32_t seen[STATE_VCPUS_MAX] = {0};
 
-    for (uint32_t vcpu = vcpus_of(s); vcpu < STATE_VCPUS_MAX; vcpu++)
-        if (e->control_gfn[vcpu] != STATE_GFN_NONE)
+    for (uint32_t n = 0; n < e->nr_array_pages; n++)
+        if (e->array_gfn[n] == STATE_GFN_NONE)
             return bad(err, STATE_EVENTS,
-                       "a control block for vCPU %" PRIu32
-                       ", the guest has %" PRIu32,
-                       vcpu, vcpus_of(s));
+                       "page %" PRIu32 " of event words is nowhere", n);
+    for (uint32_t vcpu = 0; vcpu < STATE_VCPUS_MAX; vcpu++)
+        if (!check_control(s, vcpu, err))
+            return false;
     for (uint32_t n = 0; n < e->nr_queues; n++) {
         const struct state_queue *q = &e->queue[n];
 
@@ -197,6 +373,8 @@ static bool check_fifo(const struct guest_state *s, struct error *err)
                        " twice",
                        q->vcpu, q->priority);
         seen[q->vcpu] |= 1u << q->priority;
+        if (!check_tail(s, q, err))
+            return false;
     }
     return true;
 }
@@ -225,14 +403,64 @@ static bool check_events(const struct guest_state *s, struct error *err)
     for (uint32_t n = 0; n < e->nr_ports; n++)
         if (!check_loop(s, &e->port[n], err))
             return false;
-    return check_virqs(s, err) &&
+    return check_virqs(s, err) && check_other_ends(e, err) &&
+           check_ring_port(s, STATE_PARAM_STORE_PORT, "store", err) &&
+           check_ring_port(s, STATE_PARAM_CONSOLE_PORT, "console", err) &&
            (e->abi != STATE_EVENTS_FIFO || check_fifo(s, err));
+}
+
+static bool check_timers(uint32_t number, const struct state_vcpu *v,
+                         struct error *err)
+{
+    if (v->periodic_ns && (v->periodic_ns < STATE_PERIOD_LEAST ||
+                           v->periodic_ns > STATE_TIME_MAX ||
+                           v->periodic_next_ns > STATE_TIME_MAX))
+        return bad(err, STATE_VCPUS,
+                   "vCPU %" PRIu32 ": a tick each %" PRIu64
+                   " ns, the next at %" PRIu64 ", expected %u ns at least",
+                   number, v->periodic_ns, v->periodic_next_ns,
+                   STATE_PERIOD_LEAST);
+    return v->runstate_entry_ns <= STATE_TIME_MAX ||
+           bad(err, STATE_VCPUS,
+               "vCPU %" PRIu32 ": in its run state since %" PRIu64
+               " ns, expected at most %" PRIu64,
+               number, v->runstate_entry_ns, STATE_TIME_MAX);
+}
+
+/* Two vCPUs would take each other's events. */
+static bool check_vcpu_info(const struct guest_state *s, uint32_t number,
+                            struct error *err)
+{
+    uint64_t gpa = s->vcpus.vcpu[number].info_gpa;
+
+    if (!gpa)
+        return true;
+    if (gpa % 8 ||
+        gpa % STATE_PAGE_SIZE > STATE_PAGE_SIZE - STATE_VCPU_INFO_SIZE)
+        return bad(err, STATE_VCPUS,
+                   "vCPU %" PRIu32 ": vcpu_info at %#" PRIx64
+                   ", expected it within a page",
+                   number, gpa);
+    for (uint32_t n = 0; n < number; n++) {
+        uint64_t other = s->vcpus.vcpu[n].info_gpa;
+        uint64_t apart = other < gpa ? gpa - other : other - gpa;
+
+        if (other && apart < STATE_VCPU_INFO_SIZE)
+            return bad(err, STATE_VCPUS,
+                       "vcpu_info of vCPUs %" PRIu32 " and %" PRIu32
+                       " overlap, expected one owner",
+                       n, number);
+    }
+    return true;
 }
 
 static bool check_vcpu(const struct guest_state *s, uint32_t number,
                        struct error *err)
 {
     const struct state_vcpu *v = &s->vcpus.vcpu[number];
+    uint32_t limit = has(s, STATE_EVENTS) && s->events.abi == STATE_EVENTS_2L
+                         ? STATE_PORTS_2L
+                         : STATE_PORTS_MAX;
 
     if (v->initialised > 1 || v->up > v->initialised ||
         v->wait >= STATE_WAITS || v->runstate > 3)
@@ -240,18 +468,25 @@ static bool check_vcpu(const struct guest_state *s, uint32_t number,
                    "vCPU %" PRIu32 ": initialised %u, up %u, wait %u, run "
                    "state %" PRIu32 ": not a state that there is",
                    number, v->initialised, v->up, v->wait, v->runstate);
-    if (v->wait != STATE_POLLING && v->nr_polled)
+    if ((v->upcall_vector && v->upcall_vector < STATE_VECTOR_FIRST) ||
+        v->upcall_requested > (v->upcall_vector != 0))
+        return bad(err, STATE_VCPUS,
+                   "vCPU %" PRIu32 ": upcall vector %#x, requested %u, "
+                   "expected one from %#x on, or none",
+                   number, v->upcall_vector, v->upcall_requested,
+                   STATE_VECTOR_FIRST);
+    if (v->wait != STATE_POLLING && (v->nr_polled || v->poll_deadline_ns))
         return bad(err, STATE_VCPUS,
                    "vCPU %" PRIu32 " polls %" PRIu32
                    " ports, but does not wait for them",
                    number, v->nr_polled);
     for (uint32_t n = 0; n < v->nr_polled; n++)
-        if (v->polled[n] >= STATE_PORTS_MAX)
+        if (v->polled[n] == 0 || v->polled[n] >= limit)
             return bad(err, STATE_VCPUS,
                        "vCPU %" PRIu32 " polls port %" PRIu32
-                       ", expected at most %u",
-                       number, v->polled[n], STATE_PORTS_MAX - 1);
-    return true;
+                       ", expected 1 to %u",
+                       number, v->polled[n], limit - 1);
+    return check_timers(number, v, err) && check_vcpu_info(s, number, err);
 }
 
 static bool check_vcpus(const struct guest_state *s, struct error *err)
@@ -283,6 +518,11 @@ static bool check_grants(const struct guest_state *s, struct error *err)
                        "grant %" PRIu32 " after grant %" PRIu32
                        ", expected them to ascend",
                        g->ref, s->grants.grant[n - 1].ref);
+        if (!g->flags && !g->domid && !g->frame)
+            return bad(err, STATE_GRANTS,
+                       "grant %" PRIu32 " is empty, expected those that are "
+                       "not",
+                       g->ref);
         if (g->flags & GRANT_IN_USE)
             return bad(err, STATE_GRANTS,
                        "grant %" PRIu32 ": flags %#x, expected it unused",

@@ -54,6 +54,19 @@ enum state_part {
 #define STATE_DOMIDS           0x7ff0u
 #define STATE_STORE_MAX        ((uint32_t)64 << 20)
 #define STATE_CARRY_MAX        ((uint32_t)16 << 20)
+/* 146 years, so that sums of two times fit. */
+#define STATE_TIME_MAX ((uint64_t)1 << 62)
+/* A periodic timer that is shorter would leave no time for anything else. */
+#define STATE_PERIOD_LEAST   100000u
+#define STATE_VECTOR_FIRST   0x10u
+#define STATE_PAGE_SIZE      4096u
+#define STATE_CONTROL_SIZE   72u /* of a FIFO control block */
+#define STATE_VCPU_INFO_SIZE 64u
+/* HVM parameters that this state refers to, as Xen numbers them. */
+#define STATE_PARAM_STORE_PFN    1u
+#define STATE_PARAM_STORE_PORT   2u
+#define STATE_PARAM_CONSOLE_PFN  17u
+#define STATE_PARAM_CONSOLE_PORT 18u
 
 struct state_param {
     uint32_t index;
@@ -66,7 +79,7 @@ struct state_identity {
     uint32_t nr_vcpus;
     uint32_t vm_assist;
     uint32_t nr_params;
-    struct state_param param[STATE_PARAMS_MAX]; /* none is 0 */
+    struct state_param param[STATE_PARAMS_MAX]; /* ascending; none is 0 */
 };
 
 struct state_clock {
@@ -207,6 +220,14 @@ struct guest_state {
 
 /* "event channels", ... */
 const char *state_part_name(enum state_part part);
+
+/* "unbound", ... */
+const char *state_port_kind_name(unsigned int kind);
+/* "runnable", ... */
+const char *state_wait_name(unsigned int wait);
+
+/* The value of an HVM parameter; 0 if it is not there. */
+uint64_t state_param_value(const struct state_identity *i, uint32_t index);
 
 /* Free what it owns; safe on {0}, which it leaves behind. */
 void guest_state_release(struct guest_state *s);

@@ -163,16 +163,18 @@ static void code_fifo(struct coder *c, struct state_events *e)
         code_u64(c, &e->array_gfn[n]);
     vcpu = 0;
     for (uint32_t n = 0; n < nr_blocks; n++, vcpu++) {
+        uint32_t least = vcpu;
+
         while (c->out && e->control_gfn[vcpu] == STATE_GFN_NONE)
             vcpu++;
         code_u32(c, &vcpu);
-        if (vcpu >= STATE_VCPUS_MAX ||
-            (!c->out && e->control_gfn[vcpu] != STATE_GFN_NONE)) {
+        if (vcpu >= STATE_VCPUS_MAX || vcpu < least) {
             c->bad = true;
             return;
         }
         code_u32(c, &e->control_offset[vcpu]);
         code_u64(c, &e->control_gfn[vcpu]);
+        c->bad |= e->control_gfn[vcpu] == STATE_GFN_NONE;
     }
     e->queue = code_room(c, e->queue, e->nr_queues, sizeof(*e->queue));
     for (uint32_t n = 0; !c->bad && n < e->nr_queues; n++) {

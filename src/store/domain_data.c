@@ -82,7 +82,22 @@ struct overlay {
     uint32_t was;
     bool apply; /* else only look */
     uint64_t watches_before;
+    uint32_t nr_nodes; /* of the guest's own, looked at so far */
+    uint32_t nr_watches;
 };
+
+/* Nobody may bring along what the guest could not have made here. */
+static bool count(const struct overlay *o, const struct record *rec,
+                  enum quota quota, uint32_t *nr, struct error *err)
+{
+    if (o->apply || !quota_exceeded(&o->d->quotas, quota, ++*nr))
+        return true;
+    return record_error(rec, err,
+                        "record at offset %" PRIu64 ": %s: number %" PRIu32
+                        ", expected at most %" PRIu32,
+                        rec->offset, quota_text(quota), *nr,
+                        o->d->quotas.hard[quota]);
+}
 
 /* The path in this store, with the home where it is now. */
 static bool node_path(const struct overlay *o, const struct record *rec,
@@ -167,7 +182,7 @@ static bool set_node(struct store *store, const char *path,
     return good;
 }
 
-static bool load_node(const struct overlay *o, const struct record *rec,
+static bool load_node(struct overlay *o, const struct record *rec,
                       struct error *err)
 {
     struct perm_entry entries[PERMS_MAX];
@@ -185,6 +200,9 @@ static bool load_node(const struct overlay *o, const struct record *rec,
                             "node at offset %" PRIu64 ": value of %" PRIu32
                             " octets, expected at most %u",
                             rec->offset, n.value_length, WIRE_PAYLOAD_MAX);
+    if (entries[0].domid == o->d->domid &&
+        !count(o, rec, QUOTA_NODES, &o->nr_nodes, err))
+        return false;
     if (!o->apply)
         return true;
     perms = perms_get(&o->store->perms, entries, n.nr_perms);
@@ -211,7 +229,7 @@ static bool watch_given(const struct overlay *o, const char *path,
     return made <= WIRE_ABS_PATH_MAX;
 }
 
-static bool load_watch(const struct overlay *o, const struct record *rec,
+static bool load_watch(struct overlay *o, const struct record *rec,
                        struct error *err)
 {
     char given[WIRE_ABS_PATH_MAX + 1], path[WIRE_ABS_PATH_MAX + 1];
@@ -231,6 +249,8 @@ static bool load_watch(const struct overlay *o, const struct record *rec,
                             "watch at offset %" PRIu64
                             ": '%.64s', expected a path and a token",
                             rec->offset, w.path);
+    if (!count(o, rec, QUOTA_WATCHES, &o->nr_watches, err))
+        return false;
     if (!o->apply || watch_find(c, path, w.token))
         return true;
     return watch_add(o->store, c, path, given, w.token,
@@ -240,7 +260,7 @@ static bool load_watch(const struct overlay *o, const struct record *rec,
                : error_set(err, ERR_NO_MEMORY, "watch '%.64s'", w.path);
 }
 
-static bool walk(const struct overlay *o, const void *bytes, size_t length,
+static bool walk(struct overlay *o, const void *bytes, size_t length,
                  struct error *err)
 {
     const uint8_t *at = bytes;

@@ -171,6 +171,44 @@ static void bad_records_change_nothing(void **state)
     unit_store_close(&to);
 }
 
+/* Neither more watches nor more nodes than the guest could have made. */
+static void more_than_the_quotas_is_refused(void **state)
+{
+    struct store_in_memory u;
+    struct buffer data = {0};
+    struct error err = {0};
+    char path[16];
+
+    unit_store_open(&u);
+    introduce(&u, 5);
+    for (unsigned int i = 0; i < 129; i++) {
+        struct xenstore_watch w = {.path = path, .token = "t", .depth = -1};
+
+        snprintf(path, sizeof(path), "w%u", i);
+        xenstore_watch_append(&data, &w);
+    }
+    assert_refused(
+        domain_data_load(u.store, 5, 5, data.bytes, data.length, &err), err,
+        ERR_FORMAT, "Watches per domain: number 129, expected at most 128");
+    buffer_reset(&data);
+    for (unsigned int i = 0; i < 1001; i++) {
+        struct xenstore_node n = {.path = path,
+                                  .value = (const uint8_t *)"",
+                                  .perms = "n5",
+                                  .nr_perms = 1};
+
+        snprintf(path, sizeof(path), "n%u", i);
+        xenstore_node_append(&data, &n);
+    }
+    assert_refused(
+        domain_data_load(u.store, 5, 5, data.bytes, data.length, &err), err,
+        ERR_FORMAT, "Nodes per domain: number 1001, expected at most 1000");
+    assert_null(tree_find(u.store, "/local/domain/5", NULL));
+    assert_int_equal(u.store->domains[5]->connection->nr_watches, 0);
+    buffer_release(&data);
+    unit_store_close(&u);
+}
+
 static void watches_need_a_ring(void **state)
 {
     struct store_in_memory u;
@@ -198,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(saved_and_loaded_under_another_number),
         cmocka_unit_test(bad_records_change_nothing),
+        cmocka_unit_test(more_than_the_quotas_is_refused),
         cmocka_unit_test(watches_need_a_ring),
     };
 

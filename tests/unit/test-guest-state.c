@@ -11,7 +11,7 @@ static struct guest_state sample(void)
 
     s.identity = (struct state_identity){.domid = 7, .nr_vcpus = 2};
     s.identity.nr_params = 1;
-    s.identity.param[0] = (struct state_param){.index = 2, .value = 3};
+    s.identity.param[0] = (struct state_param){.index = 2, .value = 2};
     s.clock.now_ns = 12345;
     s.shared_info.gfn = 0x100;
     s.grant_frames = (struct state_grant_frames){
@@ -31,8 +31,11 @@ static struct guest_state sample(void)
     s.events.port = calloc(3, sizeof(*s.events.port));
     s.events.port[0] = (struct state_port){
         .port = 1, .kind = STATE_PORT_VIRQ, .virq = 0, .vcpu = 1};
-    s.events.port[1] = (struct state_port){
-        .port = 2, .kind = STATE_PORT_INTERDOMAIN, .remote_port = 9};
+    s.events.port[1] = (struct state_port){.port = 2,
+                                           .kind = STATE_PORT_INTERDOMAIN,
+                                           .remote_port = 9,
+                                           .last_vcpu = 1,
+                                           .last_priority = 7};
     s.events.port[2] = (struct state_port){.port = 5, .kind = STATE_PORT_IPI};
     s.vcpus.nr = 2;
     s.vcpus.vcpu = calloc(2, sizeof(*s.vcpus.vcpu));
@@ -167,6 +170,82 @@ static void a_port_out_of_range_is_refused(void **state)
     refused(&s, "the guest has 2");
 }
 
+static void a_port_that_contradicts_itself_is_refused(void **state)
+{
+    struct guest_state s = sample();
+
+    s.events.port[2].virq = 3;
+    refused(&s, "do not go together");
+    s = sample();
+    s.events.port[2].remote = 1;
+    refused(&s, "do not go together");
+    s = sample();
+    s.events.port[1].remote_port = 0;
+    refused(&s, "do not go together");
+    s = sample();
+    s.events.port[1].remote = STATE_DOMIDS;
+    refused(&s, "other end in domain 32752");
+    s = sample();
+    s.events.port[0].early = 1;
+    refused(&s, "but it is");
+    s = sample();
+    s.events.port[2].kind = STATE_PORT_FREE;
+    refused(&s, "nothing left");
+    s = sample();
+    s.events.port[2].kind = STATE_PORT_KINDS;
+    refused(&s, "beyond what there is");
+}
+
+static void the_other_end_of_two_ports_is_refused(void **state)
+{
+    struct guest_state s = sample();
+
+    s.events.port[2].kind = STATE_PORT_INTERDOMAIN;
+    s.events.port[2].remote_port = 9;
+    refused(&s, "other end of two ports");
+}
+
+static void a_ring_without_its_port_is_refused(void **state)
+{
+    struct guest_state s = sample();
+
+    s.identity.param[0].value = 3;
+    refused(&s, "not there");
+    s = sample();
+    s.identity.param[0].value = 5;
+    refused(&s, "is ipi");
+    s = sample();
+    s.identity.param[0] =
+        (struct state_param){.index = 18, .value = UINT64_MAX};
+    refused(&s, "the console's");
+}
+
+static void parameters_out_of_order_are_refused(void **state)
+{
+    struct guest_state s = sample();
+
+    s.identity.nr_params = 2;
+    s.identity.param[1] = s.identity.param[0];
+    refused(&s, "HVM parameter 2 after 2");
+    s = sample();
+    s.identity.param[0].value = 0;
+    refused(&s, "HVM parameter 2 is 0");
+}
+
+static void a_time_beyond_reason_is_refused(void **state)
+{
+    struct guest_state s = sample();
+
+    s.clock.now_ns = STATE_TIME_MAX + 1;
+    refused(&s, "expected at most 4611686018427387904");
+    s = sample();
+    s.vcpus.vcpu[0].periodic_ns = 1;
+    refused(&s, "a tick each 1 ns");
+    s = sample();
+    s.vcpus.vcpu[0].runstate_entry_ns = UINT64_MAX;
+    refused(&s, "in its run state since");
+}
+
 static void a_port_twice_is_refused(void **state)
 {
     struct guest_state s = sample();
@@ -201,6 +280,26 @@ static void a_queue_beyond_the_guest_is_refused(void **state)
     s = sample();
     s.events.control_gfn[5] = 0x70;
     refused(&s, "control block for vCPU 5");
+    s = sample();
+    s.events.control_offset[1] = 4;
+    refused(&s, "control block of vCPU 1 at offset 0x4");
+    s = sample();
+    s.events.control_offset[1] = 4032;
+    refused(&s, "control block of vCPU 1 at offset 0xfc0");
+}
+
+static void a_tail_that_lies_is_refused(void **state)
+{
+    struct guest_state s = sample();
+
+    s.events.queue[0].tail = 5;
+    refused(&s, "was put on 0 and 0 last");
+    s = sample();
+    s.events.queue[0].tail = 1024;
+    refused(&s, "which has no event word");
+    s = sample();
+    s.events.queue[0].tail = STATE_PORTS_MAX;
+    refused(&s, "beyond what there is");
 }
 
 static void a_grant_beyond_the_frames_is_refused(void **state)
@@ -212,6 +311,9 @@ static void a_grant_beyond_the_frames_is_refused(void **state)
     s = sample();
     s.grants.grant[0].flags |= 0x10;
     refused(&s, "expected it unused");
+    s = sample();
+    s.grants.grant[0] = (struct state_grant){.ref = 8};
+    refused(&s, "grant 8 is empty");
 }
 
 static void two_owners_of_a_page_are_refused(void **state)
@@ -222,6 +324,16 @@ static void two_owners_of_a_page_are_refused(void **state)
     refused(&s, "one owner");
     s = sample();
     s.events.array_gfn[0] = s.grant_frames.gfn[0];
+    refused(&s, "one owner");
+    s = sample();
+    s.events.control_gfn[1] = s.events.array_gfn[0];
+    refused(&s, "one owner");
+    s = sample();
+    s.events.control_gfn[0] = s.events.control_gfn[1];
+    refused(&s, "one owner");
+    s = sample();
+    s.vcpus.vcpu[0].info_gpa = 0x5000;
+    s.vcpus.vcpu[1].info_gpa = 0x5038;
     refused(&s, "one owner");
 }
 
@@ -245,6 +357,18 @@ static void a_vcpu_that_cannot_be_is_refused(void **state)
     s = sample();
     s.vcpus.vcpu[0].wait = STATE_HALTED;
     refused(&s, "does not wait");
+    s = sample();
+    s.vcpus.vcpu[1].upcall_vector = 0xe;
+    refused(&s, "upcall vector 0xe");
+    s = sample();
+    s.vcpus.vcpu[1].upcall_requested = 1;
+    refused(&s, "requested 1");
+    s = sample();
+    s.vcpus.vcpu[0].polled[0] = STATE_PORTS_MAX;
+    refused(&s, "polls port 131072");
+    s = sample();
+    s.vcpus.vcpu[0].info_gpa = 0x5fc8;
+    refused(&s, "expected it within a page");
 }
 
 static void more_of_a_message_than_there_is_is_refused(void **state)
@@ -285,6 +409,12 @@ int main(void)
         cmocka_unit_test(another_version_is_refused),
         cmocka_unit_test(a_missing_part_is_refused),
         cmocka_unit_test(a_port_out_of_range_is_refused),
+        cmocka_unit_test(a_port_that_contradicts_itself_is_refused),
+        cmocka_unit_test(the_other_end_of_two_ports_is_refused),
+        cmocka_unit_test(a_ring_without_its_port_is_refused),
+        cmocka_unit_test(parameters_out_of_order_are_refused),
+        cmocka_unit_test(a_time_beyond_reason_is_refused),
+        cmocka_unit_test(a_tail_that_lies_is_refused),
         cmocka_unit_test(a_port_twice_is_refused),
         cmocka_unit_test(a_virq_with_two_ports_is_refused),
         cmocka_unit_test(a_one_sided_channel_is_refused),
