@@ -390,6 +390,11 @@ static size_t input_unread(const struct connection *c)
     return c->in_len - c->in_at;
 }
 
+size_t connection_input_length(const struct connection *c)
+{
+    return input_unread(c);
+}
+
 /* Idle connections keep no memory. */
 static void input_trim(struct connection *c)
 {
@@ -697,6 +702,33 @@ void connection_answer_parked(struct connection *c, const char *text)
     connection_wake(c);
 }
 
+void connection_park_again(struct connection *c, const char *text)
+{
+    size_t size = sizeof(struct wire_header) + strlen(text) + 1;
+    struct message *m;
+
+    if (c->is_parked || list_is_empty(&c->output))
+        return;
+    m = list_object(c->output.prev, struct message, link);
+    if (m->kind != MESSAGE_REPLY || m->length < size)
+        return;
+    m->length -= (uint32_t)size;
+    c->output_len -= size;
+    if (!m->length)
+        message_free(c, m);
+    c->is_parked = true;
+}
+
+void store_answer_parked(struct store *store, const char *text)
+{
+    list_for_each (it, &store->clients) {
+        struct connection *c = list_object(it, struct connection, all);
+
+        if (c->is_parked && c->waiting_for == DOMID_NONE_WIRE)
+            connection_answer_parked(c, text);
+    }
+}
+
 /* --- doing it again --- */
 
 void connection_replay_input(struct connection *c, const void *octets,
@@ -733,9 +765,9 @@ void connection_replay_sent(struct connection *c, size_t length)
     connection_sent(c, length);
 }
 
-void connection_forget_input(struct connection *c)
+void connection_drop_input(struct connection *c, size_t length)
 {
-    c->in_at = c->in_len = 0;
+    c->in_at += size_min(length, input_unread(c));
     input_trim(c);
 }
 

@@ -82,8 +82,8 @@ struct connection {
     bool blocked; /* the last send could not send all */
     struct wire_header parked; /* request to be answered later */
     bool is_parked;
-    struct list waiting; /* on store.waiting */
-    uint16_t waiting_for;
+    struct list waiting;  /* on store.waiting */
+    uint16_t waiting_for; /* a domain; DOMID_NONE_WIRE: the host's answer */
     int64_t waiting_until_ns;
 };
 

@@ -279,6 +279,8 @@ enum outcome request_control(struct request *r)
         outcome = r->store->host.control(r->store->host.context, r->c, nr,
                                          words, out);
     }
+    if (outcome == STORE_PARKED)
+        r->c->waiting_for = DOMID_NONE_WIRE;
     if (outcome != STORE_OK)
         return outcome;
     if (!out->length)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "store/holder.h"
 #include "store/journal.h"
 #include "store/request.h"
+#include "store/update.h"
 
 static int64_t now_ns(void *context)
 {
@@ -81,12 +83,15 @@ enum outcome daemon_control(void *context, struct connection *from,
     struct daemon *d = context;
     struct error err = {0};
 
-    (void)from;
     if (!strcmp(words[0], "help")) {
         buffer_text(reply,
+                    "live-update\t-f <file> | -c <options> | -s [-t <seconds>] "
+                    "[-F] [-v <version>] | -a\n"
                     "logfile\t<file>\nsave-state\t<file> [1|2 [<domid>]]\n");
         return STORE_OK;
     }
+    if (!strcmp(words[0], "live-update"))
+        return update_control(d, from, nr_words, words, reply);
     if (!strcmp(words[0], "save-state"))
         return control_save_state(d, nr_words, words);
     if (!strcmp(words[0], "logfile") && nr_words == 2)
@@ -135,16 +140,27 @@ static void raise_limits(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* The file stays open and locked for as long as the daemon lives. */
-static bool write_pid_file(const char *path, int *ret_fd, struct error *err)
+/* A predecessor that takes over again may find it still locked. */
+#define PID_FILE_WAIT_NS (5 * NS_PER_S)
+
+/*
+ * The file stays open and locked for as long as the daemon lives; until
+ * 'deadline_ns' somebody else may have it.
+ */
+static bool write_pid_file(const char *path, int64_t deadline_ns, int *ret_fd,
+                           struct error *err)
 {
     cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool locked;
     char text[32];
     int length;
 
     if (fd < 0)
         return error_set_errno(err, ERR_IO, errno, "pid file %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    while (!(locked = flock(fd, LOCK_EX | LOCK_NB) == 0) &&
+           clock_now_ns() < deadline_ns)
+        (void)poll(NULL, 0, 10);
+    if (!locked)
         return error_set_errno(err, ERR_STATE, errno,
                                "pid file %s: held by another xenstored", path);
     length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
@@ -182,6 +198,15 @@ static bool go_to_background(int *ret_ready, struct error *err)
     return true;
 }
 
+/* After a live update that failed it is another one. */
+static void announce_pid(void)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "MAINPID=%d", (int)getpid());
+    notify_service_manager(text);
+}
+
 static void close_standard_descriptors(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -213,9 +238,15 @@ static bool daemon_start(struct daemon *d, struct holder *h, struct error *err)
         return false;
     if (!store_open(&d->options.store, &host, &d->store, err))
         return false;
-    hypervisor_map_dom0(d, !h || journal_is_fresh(d->journal));
+    hypervisor_map_dom0(d, !d->predecessor &&
+                               (!h || journal_is_fresh(d->journal)));
     if (h)
         return holder_attach(d, h, err) && journal_start(d->journal, d, h, err);
+    if (d->predecessor) {
+        fd = d->predecessor->listen_fd;
+        return sockets_adopt(d, fd, err) && sockets_accept(d, fd, err) &&
+               predecessor_load(d, err);
+    }
     return sockets_open(d, &fd, err) && sockets_accept(d, fd, err);
 }
 
@@ -223,6 +254,8 @@ static void daemon_stop(struct daemon *d)
 {
     if (d->store)
         store_record(d->store, NULL);
+    if (d->store)
+        update_release(d);
     store_close(d->store);
     hypervisor_close(d);
     close_fd(&d->listener.fd);
@@ -237,7 +270,9 @@ static void daemon_stop(struct daemon *d)
 static bool holder_open(struct daemon *d, struct holder *h, struct error *err)
 {
     return (d->options.no_domain_init || hypervisor_open_events(d, err)) &&
-           sockets_open(d, &h->listen_fd, err) &&
+           (d->predecessor ? predecessor_clients(d, h, err) &&
+                                 sockets_adopt(d, h->listen_fd, err)
+                           : sockets_open(d, &h->listen_fd, err)) &&
            journal_create(&d->journal, err);
 }
 
@@ -255,6 +290,8 @@ static int serve(struct daemon *d, struct holder *h, int ready_fd)
         close_standard_descriptors();
         (void)!write(ready_fd, "", 1);
     }
+    if (d->predecessor && d->predecessor->loaded)
+        predecessor_served(d);
     notify_service_manager("READY=1\nSTATUS=serving");
     loop_run(d);
     notify_service_manager("STOPPING=1");
@@ -262,12 +299,33 @@ static int serve(struct daemon *d, struct holder *h, int ready_fd)
     return 0;
 }
 
+/* In one piece of memory: parsing cuts the words that we were given. */
+static char **copy_words(char **words, int nr)
+{
+    size_t pointers = ((size_t)nr + 1) * sizeof(*words);
+    size_t size = pointers;
+    char **copy;
+    char *to;
+
+    for (int i = 0; i < nr; i++)
+        size += strlen(words[i]) + 1;
+    copy = calloc(1, size);
+    if (!copy)
+        return NULL;
+    to = (char *)copy + pointers;
+    for (int i = 0; i < nr; i++) {
+        copy[i] = to;
+        to = stpcpy(to, words[i]) + 1;
+    }
+    return copy;
+}
+
 int main(int argc, char **argv)
 {
-    struct daemon d = {.epoll_fd = -1, .listener.fd = -1, .signals.fd = -1};
+    struct daemon d = {
+        .epoll_fd = -1, .listener.fd = -1, .signals.fd = -1, .pid_fd = -1};
     struct holder h = {.control_fd = -1, .listen_fd = -1};
     struct error err = {0};
-    cleanup_fd int pid_fd = -1;
     cleanup_fd int ready_fd = -1;
     bool worker = false;
     int status = 1;
@@ -275,12 +333,28 @@ int main(int argc, char **argv)
 
     list_init(&d.clients);
     list_init(&d.taken);
+    d.argv = copy_words(argv, argc);
+    if (!d.argv)
+        return 1;
     daemon_options_parse(&d.options, argc, argv);
+    if (d.options.check_state) {
+        status = update_check_state(&d);
+        free(d.argv);
+        return status;
+    }
     raise_limits();
-    good = d.options.no_fork || go_to_background(&ready_fd, &err);
+    good = d.options.no_fork || d.options.live_update ||
+           go_to_background(&ready_fd, &err);
     good = good && daemon_log_open(&d, d.options.trace_file, &err);
+    if (good && d.options.live_update)
+        good = predecessor_open(&d, &err);
     if (good && d.options.pid_file)
-        good = write_pid_file(d.options.pid_file, &pid_fd, &err);
+        good = write_pid_file(d.options.pid_file,
+                              clock_now_ns() +
+                                  (d.predecessor ? PID_FILE_WAIT_NS : 0),
+                              &d.pid_fd, &err);
+    if (good && d.predecessor)
+        announce_pid();
     if (good && d.options.output_pid) {
         printf("%d\n", (int)getpid());
         fflush(stdout);
@@ -303,11 +377,21 @@ int main(int argc, char **argv)
     } else {
         status = serve(&d, NULL, ready_fd);
     }
-    if (d.socket_path && good && !worker)
+    /* What did not take over leaves all to who will. */
+    good = good && !worker && !(d.predecessor && status);
+    if (d.socket_path && good)
         unlink(d.socket_path);
     free(d.socket_path);
-    if (d.options.pid_file && good && !worker)
+    if (d.options.pid_file && good)
         unlink(d.options.pid_file);
+    close_fd(&d.pid_fd);
+    if (d.predecessor && !worker && status) {
+        /* Before a service manager sees the end of us. */
+        predecessor_release(&d);
+        (void)poll(NULL, 0, 1000);
+    }
+    predecessor_release(&d);
+    free(d.argv);
     daemon_log_close(&d);
     return status;
 }

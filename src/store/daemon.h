@@ -21,7 +21,9 @@ struct daemon_options {
     bool no_domain_init;
     bool output_pid;
     bool verbose;
-    bool journal; /* survive a crash: see holder.h */
+    bool journal;     /* survive a crash: see holder.h */
+    bool live_update; /* take over from a predecessor: see update.h */
+    bool check_state;
 };
 
 /* Exits on --help and on mistakes. */
@@ -37,6 +39,8 @@ struct watcher {
 
 struct daemon {
     struct daemon_options options;
+    char **argv; /* owned; as it was given */
+    int pid_fd;
     struct store *store;
     struct log log;
     struct log_file *log_file;
@@ -49,6 +53,9 @@ struct daemon {
     int64_t now_ns; /* of this turn */
 
     struct hypervisor *hypervisor; /* NULL where there is none */
+
+    struct update *update;           /* NULL: no session */
+    struct predecessor *predecessor; /* NULL: we began from nothing */
 
     /* With --journal: */
     struct journal *journal;
@@ -70,6 +77,8 @@ void loop_run(struct daemon *d);
 
 /* daemon_socket.c: a socket at d->options.socket_path or in the run dir. */
 must_check bool sockets_open(struct daemon *d, int *ret_fd, struct error *err);
+/* The same for a socket that is there already. */
+must_check bool sockets_adopt(struct daemon *d, int fd, struct error *err);
 /* Accept clients on it; the descriptor is taken over. */
 must_check bool sockets_accept(struct daemon *d, int fd, struct error *err);
 /*
@@ -79,12 +88,23 @@ must_check bool sockets_accept(struct daemon *d, int fd, struct error *err);
 struct connection *sockets_client(struct daemon *d, int fd, uint32_t serial,
                                   struct error *err);
 int sockets_fd(struct connection *c);
+/* Its number in the main process. */
+int sockets_main_fd(struct connection *c);
+void sockets_set_main_fd(struct connection *c, int fd);
+/* Whether clients' descriptors outlive an exec. */
+void sockets_pass_on(struct daemon *d, bool pass);
 
 /* What the journal does with clients; rings are none and change nothing. */
 uint32_t sockets_serial(struct connection *c);
 void sockets_tell_gone(struct connection *c);
-/* Octets of requests that ran, but are still in the socket. */
-void sockets_note_processed(struct connection *c, size_t length);
+/*
+ * Octets of requests that ran, but are still in the socket; returns how many
+ * of them were not, as they came with a predecessor's state.
+ */
+size_t sockets_note_processed(struct connection *c, size_t length);
+/* All input that is there now is of that kind. */
+void sockets_note_taken_input(struct daemon *d);
+size_t sockets_taken_input(struct connection *c);
 void sockets_note_consumed(struct connection *c, size_t length);
 void sockets_consume_all(struct daemon *d);
 /* A client whose descriptor comes with sockets_attach_all(). */
@@ -106,6 +126,12 @@ must_check bool hypervisor_open(struct daemon *d, struct error *err);
 void hypervisor_close(struct daemon *d);
 /* dom0's own ring, if it has one; 'introduce' it unless it is known. */
 void hypervisor_map_dom0(struct daemon *d, bool introduce);
+/*
+ * VIRQ_DOM_EXC has one listener on the host: let it go for a successor, and
+ * have it back.
+ */
+void hypervisor_release_virq(struct daemon *d);
+void hypervisor_claim_virq(struct daemon *d);
 /* Look at all domains: some may have died unseen. */
 void hypervisor_look(struct daemon *d);
 /* The ring and domain hooks of a store_host; context is the daemon. */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "store/daemon.h"
 #include "store/journal.h"
+#include "store/update.h"
 
 #define EVENTS_PER_TURN 256
 
@@ -50,7 +51,9 @@ void loop_run(struct daemon *d)
 
     while (!d->stopping) {
         int64_t due = store_deadline(d->store);
-        int timeout = more ? 0 : deadline_left_ms(due);
+        int64_t update_due = update_deadline(d);
+        int timeout =
+            more ? 0 : deadline_left_ms(due < update_due ? due : update_due);
         int nr = epoll_wait(d->epoll_fd, events, EVENTS_PER_TURN, timeout);
 
         d->now_ns = clock_now_ns();
@@ -64,5 +67,6 @@ void loop_run(struct daemon *d)
         more = store_turn(d->store);
         if (d->journal)
             journal_turn(d->journal, d);
+        more = update_turn(d) || more;
     }
 }

@@ -9,7 +9,7 @@
 #include "store/daemon.h"
 #include "store/request.h"
 
-enum { OPTION_JOURNAL = 256, OPTION_VERSION };
+enum { OPTION_JOURNAL = 256, OPTION_CHECK, OPTION_VERSION };
 
 static const struct option options[] = {
     {"no-domain-init", no_argument,       NULL, 'D'           },
@@ -34,6 +34,8 @@ static const struct option options[] = {
     {"keep-orphans",   no_argument,       NULL, 'K'           },
     {"verbose",        no_argument,       NULL, 'V'           },
     {"watch-nb",       required_argument, NULL, 'W'           },
+    {"live-update",    no_argument,       NULL, 'U'           },
+    {"check-state",    no_argument,       NULL, OPTION_CHECK  },
     {"journal",        no_argument,       NULL, OPTION_JOURNAL},
     {"version",        no_argument,       NULL, OPTION_VERSION},
     {NULL,             0,                 NULL, 0             },
@@ -47,6 +49,10 @@ static const char help[] =
     "  -N, --no-fork           stay in the foreground\n"
     "  -F, --pid-file FILE     write the process id there\n"
     "      --journal           survive a crash of the serving process\n"
+    "  -U, --live-update       take over the state that a predecessor left in\n"
+    "                          RUNDIR/state_dump, with its descriptors\n"
+    "      --check-state -     load a state from standard input, say what it "
+    "has\n"
     "  -T, --trace-file FILE   log every request there\n"
     "  -V, --verbose           log more\n"
     "  -P, --output-pid        print the process id\n"
@@ -124,7 +130,7 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
     int c;
 
     while ((c = getopt_long(argc, argv,
-                            "A:DE:F:HI::KM:NPQ:RS:T:VW:e:m:p:q:t:w:", options,
+                            "A:DE:F:HI::KM:NPQ:RS:T:UVW:e:m:p:q:t:w:", options,
                             NULL)) != -1) {
         switch (c) {
         case 'A':
@@ -163,6 +169,9 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
         case 'T':
             o.trace_file = optarg;
             break;
+        case 'U':
+            o.live_update = true;
+            break;
         case 'V':
             o.verbose = true;
             break;
@@ -189,6 +198,9 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
             o.store.event_timeout_ns = number("--timeout", value) * NS_PER_S;
             break;
         }
+        case OPTION_CHECK:
+            o.check_state = true;
+            break;
         case OPTION_JOURNAL:
             o.journal = true;
             break;
@@ -206,7 +218,8 @@ void daemon_options_parse(struct daemon_options *ret, int argc, char **argv)
     }
     /* Stock takes "--internal-db on" as two words as well. */
     if (optind < argc && strcmp(argv[optind], "on") != 0 &&
-        strcmp(argv[optind], "off") != 0)
+        strcmp(argv[optind], "off") != 0 &&
+        !(o.check_state && !strcmp(argv[optind], "-")))
         mistake("argument", argv[optind]);
 
     o.run_dir = getenv("XENSTORED_RUNDIR");

@@ -12,6 +12,7 @@
  * taken.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,9 @@ struct client {
     struct list all;   /* on daemon.clients */
     struct list taken; /* on daemon.taken while 'processed' is not 0 */
     uint32_t serial;
+    int main_fd; /* in the main process */
     size_t processed;
+    size_t taken_input; /* of the input: no longer in the socket */
     bool readable;
     bool wants_out;
 };
@@ -154,6 +157,8 @@ static bool client_attach(struct client *client, int fd, struct error *err)
     int zero = 0;
 
     client->watcher.fd = fd;
+    if (!client->daemon->holder)
+        client->main_fd = fd;
     client->readable = true;
     if (client->daemon->journal &&
         setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) < 0)
@@ -228,15 +233,35 @@ void sockets_tell_gone(struct connection *c)
         holder_tell_gone(client->daemon->holder, client->serial);
 }
 
-void sockets_note_processed(struct connection *c, size_t length)
+size_t sockets_note_processed(struct connection *c, size_t length)
+{
+    struct client *client = connection_context(c);
+    size_t taken;
+
+    if (!client)
+        return 0;
+    taken = size_min(length, client->taken_input);
+    client->taken_input -= taken;
+    client->processed += length - taken;
+    if (client->processed && list_is_empty(&client->taken))
+        list_append(&client->daemon->taken, &client->taken);
+    return taken;
+}
+
+void sockets_note_taken_input(struct daemon *d)
+{
+    list_for_each (it, &d->clients) {
+        struct client *client = list_object(it, struct client, all);
+
+        client->taken_input = connection_input_length(client->connection);
+    }
+}
+
+size_t sockets_taken_input(struct connection *c)
 {
     struct client *client = connection_context(c);
 
-    if (!client)
-        return;
-    client->processed += length;
-    if (list_is_empty(&client->taken))
-        list_append(&client->daemon->taken, &client->taken);
+    return client ? client->taken_input : 0;
 }
 
 void sockets_note_consumed(struct connection *c, size_t length)
@@ -291,7 +316,7 @@ bool sockets_attach_all(struct daemon *d, const struct holder *h,
         struct client *client = list_object(it, struct client, all);
         int fd = holder_fd(h, client->serial);
 
-        connection_forget_input(client->connection);
+        client->main_fd = fd;
         client->watcher.fd = fd;
         if (fd < 0 || !client_consume(client)) {
             connection_close(client->connection);
@@ -302,8 +327,12 @@ bool sockets_attach_all(struct daemon *d, const struct holder *h,
     }
     for (uint32_t i = 0; i < nr; i++) {
         if (!is_known(d, h->clients[i].serial)) {
-            if (!sockets_client(d, h->clients[i].fd, h->clients[i].serial, err))
+            struct connection *c =
+                sockets_client(d, h->clients[i].fd, h->clients[i].serial, err);
+
+            if (!c)
                 return false;
+            sockets_set_main_fd(c, h->clients[i].fd);
         }
     }
     for (uint32_t i = 0; i < d->nr_closed; i++) {
@@ -322,6 +351,28 @@ int sockets_fd(struct connection *c)
     struct client *client = connection_context(c);
 
     return client ? client->watcher.fd : -1;
+}
+
+int sockets_main_fd(struct connection *c)
+{
+    struct client *client = connection_context(c);
+
+    return client ? client->main_fd : -1;
+}
+
+void sockets_set_main_fd(struct connection *c, int fd)
+{
+    ((struct client *)connection_context(c))->main_fd = fd;
+}
+
+void sockets_pass_on(struct daemon *d, bool pass)
+{
+    list_for_each (it, &d->clients) {
+        struct client *client = list_object(it, struct client, all);
+
+        if (client->watcher.fd >= 0)
+            fcntl(client->watcher.fd, F_SETFD, pass ? 0 : FD_CLOEXEC);
+    }
 }
 
 static void listener_ready(struct daemon *d, struct watcher *w, uint32_t events)
@@ -344,6 +395,26 @@ bool sockets_accept(struct daemon *d, int fd, struct error *err)
     return loop_add(d, &d->listener, EPOLLIN, err);
 }
 
+static bool socket_path(struct daemon *d, struct error *err)
+{
+    if (asprintf(&d->socket_path, "%s%s",
+                 d->options.socket_path ? "" : d->options.run_dir,
+                 d->options.socket_path ? d->options.socket_path : "/socket") <
+        0) {
+        d->socket_path = NULL;
+        return error_set(err, ERR_NO_MEMORY, "socket path");
+    }
+    return true;
+}
+
+bool sockets_adopt(struct daemon *d, int fd, struct error *err)
+{
+    /* Whoever made it may have had a shorter queue. */
+    if (listen(fd, 128) < 0)
+        return error_set_errno(err, ERR_STATE, errno, "fd %d to listen on", fd);
+    return socket_path(d, err);
+}
+
 bool sockets_open(struct daemon *d, int *ret_fd, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -352,13 +423,8 @@ bool sockets_open(struct daemon *d, int *ret_fd, struct error *err)
     int result;
 
     mkdir(d->options.run_dir, 0755);
-    if (asprintf(&d->socket_path, "%s%s",
-                 d->options.socket_path ? "" : d->options.run_dir,
-                 d->options.socket_path ? d->options.socket_path : "/socket") <
-        0) {
-        d->socket_path = NULL;
-        return error_set(err, ERR_NO_MEMORY, "socket path");
-    }
+    if (!socket_path(d, err))
+        return false;
     if (strlen(d->socket_path) >= sizeof(address.sun_path))
         return error_set(err, ERR_USAGE,
                          "socket %s: %zu octets, at most %zu are possible",

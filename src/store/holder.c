@@ -14,12 +14,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "store/update.h"
 
 /* A worker that dies this often in so short a time will not recover. */
 #define RESTARTS_MAX 8
 #define RESTARTS_NS  (20 * NS_PER_S)
 
-static bool holder_add(struct holder *h, int fd)
+bool holder_add(struct holder *h, int fd)
 {
     if (h->nr_clients == h->capacity) {
         uint32_t capacity = h->capacity ? h->capacity * 2 : 64;
@@ -54,26 +55,82 @@ int holder_fd(const struct holder *h, uint32_t serial)
     return -1;
 }
 
-static void send_client(struct holder *h, const struct held_client *client)
+uint32_t holder_serial(const struct holder *h, int fd)
 {
-    struct holder_message text = {'c', client->serial};
-    struct iovec iov = {&text, sizeof(text)};
-    union {
-        char octets[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
+    for (uint32_t i = 0; i < h->nr_clients; i++)
+        if (h->clients[i].fd == fd)
+            return h->clients[i].serial;
+    return 0;
+}
+
+/* --- messages --- */
+
+union rights {
+    char octets[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+};
+
+/* 'fd' goes along unless it is negative. */
+static bool tell(const struct holder *h, struct holder_message head,
+                 const char *text, size_t length, int fd)
+{
+    struct iovec parts[] = {
+        {&head,        sizeof(head)},
+        {(void *)text, length      }
+    };
+    union rights control = {0};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    struct cmsghdr *part;
+
+    if (fd >= 0) {
+        message.msg_control = control.octets;
+        message.msg_controllen = sizeof(control.octets);
+        part = CMSG_FIRSTHDR(&message);
+        part->cmsg_level = SOL_SOCKET;
+        part->cmsg_type = SCM_RIGHTS;
+        part->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(part), &fd, sizeof(int));
+    }
+    return sendmsg(h->control_fd, &message, MSG_NOSIGNAL) > 0;
+}
+
+/* How many octets of text, or negative; '*ret_fd' is -1 without one. */
+static ssize_t hear(int from, struct holder_message *ret_head, char *text,
+                    size_t size, int *ret_fd)
+{
+    struct iovec parts[] = {
+        {ret_head, sizeof(*ret_head)},
+        {text,     size             }
+    };
+    union rights control;
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
                              .msg_control = control.octets,
                              .msg_controllen = sizeof(control.octets)};
-    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    ssize_t got;
+    struct cmsghdr *part;
 
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(part), &client->fd, sizeof(int));
+    *ret_fd = -1;
+    do
+        got = recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < (ssize_t)sizeof(*ret_head)) {
+        errno = got < 0 ? errno : ECONNRESET;
+        return -1;
+    }
+    part = CMSG_FIRSTHDR(&message);
+    if (part && part->cmsg_type == SCM_RIGHTS)
+        memcpy(ret_fd, CMSG_DATA(part), sizeof(int));
+    return got - (ssize_t)sizeof(*ret_head);
+}
+
+static void send_client(struct holder *h, const struct held_client *client)
+{
     /* If the worker is gone its successor inherits the client. */
-    (void)!sendmsg(h->control_fd, &message, MSG_NOSIGNAL);
+    (void)tell(h,
+               (struct holder_message){
+                   .kind = 'c', .serial = client->serial, .fd = client->fd},
+               NULL, 0, client->fd);
 }
 
 static void accept_client(struct holder *h)
@@ -89,51 +146,95 @@ static void accept_client(struct holder *h)
     send_client(h, &h->clients[h->nr_clients - 1]);
 }
 
-/* False: the worker's end is closed. */
-static bool hear_worker(struct holder *h)
+/* Comes back if it cannot be done. */
+static void become(struct daemon *d, struct holder *h,
+                   const struct holder_message *head, const char *text,
+                   size_t length, int ready_fd)
 {
-    struct holder_message text;
-    ssize_t got;
+    struct update_target target = {.file = text, .rehearsed = head->rehearsed};
+    const char *line = memchr(text, '\0', length);
 
-    while ((got = recv(h->control_fd, &text, sizeof(text), MSG_DONTWAIT)) ==
-           sizeof(text))
-        if (text.kind == 'x')
-            holder_remove(h, text.serial);
-    return got < 0 && (errno == EAGAIN || errno == EINTR);
+    if (ready_fd < 0 || !line || text[length - 1] || line == text + length - 1)
+        return;
+    target.line = line + 1;
+    update_become(d, h, &target, ready_fd);
+}
+
+/* False: the worker's end is closed. */
+static bool hear_worker(struct daemon *d, struct holder *h)
+{
+    struct holder_message head;
+    char text[HOLDER_TEXT_MAX];
+    ssize_t length;
+    int fd;
+
+    while ((length = hear(h->control_fd, &head, text, sizeof(text), &fd)) >=
+           0) {
+        switch (head.kind) {
+        case 'x':
+            holder_remove(h, head.serial);
+            break;
+        case 'p':
+            h->paused = true;
+            (void)tell(h, (struct holder_message){.kind = 'p'}, NULL, 0, -1);
+            break;
+        case 'g':
+            h->paused = false;
+            break;
+        case 's':
+            predecessor_release(d);
+            break;
+        case 'u':
+            become(d, h, &head, text, (size_t)length, fd);
+            break;
+        default:
+            break;
+        }
+        close_fd(&fd);
+    }
+    return errno == EAGAIN;
 }
 
 /* In the holder, while the worker lives.  Returns its wait status. */
-static int serve_worker(struct holder *h, int signal_fd, pid_t worker,
-                        bool *ret_asked)
+static int serve_worker(struct daemon *d, struct holder *h, int signal_fd,
+                        pid_t worker, bool *ret_asked)
 {
     int status = 0;
     bool connected = true;
+    bool alive = true;
 
-    for (;;) {
+    h->paused = false;
+    while (alive) {
         struct pollfd fds[] = {
-            {.fd = h->listen_fd,                   .events = POLLIN},
+            {.fd = h->paused ? -1 : h->listen_fd,  .events = POLLIN},
             {.fd = connected ? h->control_fd : -1, .events = POLLIN},
             {.fd = signal_fd,                      .events = POLLIN},
         };
         struct signalfd_siginfo info;
+        int how;
+        pid_t child;
 
         if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
             continue;
         if (fds[0].revents)
             accept_client(h);
         if (fds[1].revents)
-            connected = hear_worker(h);
+            connected = hear_worker(d, h);
         while (read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
             if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
                 *ret_asked = true;
             if (info.ssi_signo != SIGCHLD)
                 kill(worker, (int)info.ssi_signo);
         }
-        if (waitpid(worker, &status, WNOHANG) == worker)
-            break;
+        /* The other one is a predecessor's worker, which waited for us. */
+        while ((child = waitpid(-1, &how, WNOHANG)) > 0)
+            if (child == worker) {
+                status = how;
+                alive = false;
+            }
     }
     /* Whatever it still said counts. */
-    (void)hear_worker(h);
+    (void)hear_worker(d, h);
     return status;
 }
 
@@ -180,7 +281,7 @@ bool holder_run(struct daemon *d, struct holder *h, int *ret_status)
         }
         close(ends[1]);
         h->control_fd = ends[0];
-        status = serve_worker(h, signal_fd, worker, &asked);
+        status = serve_worker(d, h, signal_fd, worker, &asked);
         close_fd(&h->control_fd);
         if (asked || (WIFEXITED(status) && !h->restarted && !restarts)) {
             *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
@@ -209,42 +310,81 @@ bool holder_run(struct daemon *d, struct holder *h, int *ret_status)
 struct inbox {
     struct watcher watcher;
     struct holder *holder;
+    bool paused;
 };
 
 static void inbox_ready(struct daemon *d, struct watcher *w, uint32_t events)
 {
     struct inbox *inbox = container_of(w, struct inbox, watcher);
-    struct holder_message text;
-    struct iovec iov = {&text, sizeof(text)};
+    struct holder_message head;
+    struct connection *c;
+    char none[1];
+    int fd;
 
     (void)events;
-    for (;;) {
-        union {
-            char octets[CMSG_SPACE(sizeof(int))];
-            struct cmsghdr align;
-        } control;
-        struct msghdr message = {.msg_iov = &iov,
-                                 .msg_iovlen = 1,
-                                 .msg_control = control.octets,
-                                 .msg_controllen = sizeof(control.octets)};
-        ssize_t got = recvmsg(w->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        struct cmsghdr *part;
+    while (hear(w->fd, &head, none, sizeof(none), &fd) >= 0) {
         struct error err = {0};
-        int fd;
 
-        if (got == 0)
-            d->stopping = true; /* the holder is gone, and the socket with it */
-        if (got != sizeof(text))
-            return;
-        part = CMSG_FIRSTHDR(&message);
-        if (text.kind != 'c' || !part || part->cmsg_type != SCM_RIGHTS)
+        if (head.kind == 'p')
+            inbox->paused = true;
+        if (head.kind != 'c' || fd < 0) {
+            close_fd(&fd);
             continue;
-        memcpy(&fd, CMSG_DATA(part), sizeof(int));
-        if (!sockets_client(d, fd, text.serial, &err)) {
+        }
+        c = sockets_client(d, fd, head.serial, &err);
+        if (c) {
+            sockets_set_main_fd(c, head.fd);
+        } else {
             log_error(&d->log, "new client: %s", err.text);
-            holder_tell_gone(inbox->holder, text.serial);
+            holder_tell_gone(inbox->holder, head.serial);
         }
     }
+    if (errno == ECONNRESET)
+        d->stopping = true; /* the holder is gone, and the socket with it */
+}
+
+#define PAUSE_MS 5000
+
+bool holder_pause(struct daemon *d)
+{
+    struct inbox *inbox = d->inbox;
+    struct pollfd p = {.fd = inbox->watcher.fd, .events = POLLIN};
+    int64_t end = deadline_after_ms(PAUSE_MS);
+
+    inbox->paused = false;
+    if (!tell(inbox->holder, (struct holder_message){.kind = 'p'}, NULL, 0, -1))
+        return false;
+    while (!inbox->paused && !d->stopping) {
+        if (poll(&p, 1, deadline_left_ms(end)) == 0)
+            return false;
+        inbox_ready(d, &inbox->watcher, EPOLLIN);
+    }
+    return inbox->paused;
+}
+
+void holder_go_on(struct holder *h)
+{
+    (void)tell(h, (struct holder_message){.kind = 'g'}, NULL, 0, -1);
+}
+
+void holder_tell_serving(struct holder *h)
+{
+    (void)tell(h, (struct holder_message){.kind = 's'}, NULL, 0, -1);
+}
+
+bool holder_tell_update(struct holder *h, const struct update_target *target,
+                        int ready_fd)
+{
+    struct holder_message head = {.kind = 'u', .rehearsed = target->rehearsed};
+    char text[HOLDER_TEXT_MAX];
+    size_t file = strlen(target->file) + 1;
+    size_t line = strlen(target->line) + 1;
+
+    if (file + line > sizeof(text))
+        return false;
+    memcpy(text, target->file, file);
+    memcpy(text + file, target->line, line);
+    return tell(h, head, text, file + line, ready_fd);
 }
 
 bool holder_attach(struct daemon *d, struct holder *h, struct error *err)
@@ -263,7 +403,6 @@ bool holder_attach(struct daemon *d, struct holder *h, struct error *err)
 
 void holder_tell_gone(struct holder *h, uint32_t serial)
 {
-    struct holder_message text = {'x', serial};
-
-    (void)!send(h->control_fd, &text, sizeof(text), MSG_NOSIGNAL);
+    (void)tell(h, (struct holder_message){.kind = 'x', .serial = serial}, NULL,
+               0, -1);
 }

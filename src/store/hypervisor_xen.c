@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "store/daemon.h"
+#include "store/update.h"
 
 #define DOM0_PAGE  "/proc/xen/xsd_kva"
 #define DOM0_PORT  "/proc/xen/xsd_port"
@@ -241,7 +242,7 @@ void hypervisor_hooks(struct store_host *host)
 
 int hypervisor_fd(const struct daemon *d)
 {
-    return d->hypervisor ? d->hypervisor->events.fd : -1;
+    return d->hypervisor ? xenevtchn_fd(d->hypervisor->evtchn) : -1;
 }
 
 void hypervisor_close(struct daemon *d)
@@ -286,13 +287,36 @@ static bool open_all(struct daemon *d, struct hypervisor *h, struct error *err)
     return loop_add(d, &h->events, EPOLLIN, err);
 }
 
+void hypervisor_release_virq(struct daemon *d)
+{
+    if (d->hypervisor)
+        xenevtchn_unbind(d->hypervisor->evtchn,
+                         (evtchn_port_t)d->hypervisor->virq_port);
+}
+
+void hypervisor_claim_virq(struct daemon *d)
+{
+    struct hypervisor *h = d->hypervisor;
+    xenevtchn_port_or_error_t port;
+
+    if (!h)
+        return;
+    port = xenevtchn_bind_virq(h->evtchn, VIRQ_DOM_EXC);
+    if (port < 0)
+        log_error(&d->log, "VIRQ_DOM_EXC: %s", strerror(errno));
+    else
+        h->virq_port = port;
+}
+
 bool hypervisor_open_events(struct daemon *d, struct error *err)
 {
     struct hypervisor *h = calloc(1, sizeof(*h));
+    int fd = d->predecessor ? d->predecessor->evtchn_fd : -1;
 
     if (!h)
         return error_set(err, ERR_NO_MEMORY, "hypervisor");
-    h->evtchn = xenevtchn_open(NULL, 0);
+    h->evtchn =
+        fd < 0 ? xenevtchn_open(NULL, 0) : xenevtchn_fdopen(NULL, fd, 0);
     if (!h->evtchn) {
         log_info(&d->log, "no event channels here: sockets only");
         free(h);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "store/connection.h"
 #include "store/holder.h"
+#include "store/update.h"
 
 /* Address space, not memory: pages come as they are written. */
 #define AREA_SIZE ((uint64_t)1 << 30)
@@ -171,7 +172,7 @@ static void record_request(void *context, struct connection *c,
     append_now(j);
     j->control->running = j->control->length[j->control->active];
     append(j, RECORD_REQUEST, connection_id(c), 0, parts, 2);
-    sockets_note_processed(c, sizeof(*hdr) + hdr->len);
+    (void)sockets_note_processed(c, sizeof(*hdr) + hdr->len);
 }
 
 static void record_input(void *context, struct connection *c,
@@ -449,12 +450,13 @@ static int snapshot_serial(struct connection *c)
 }
 
 /* Into the area that does not count; then it counts. */
-static bool snapshot(struct journal *j, struct error *err)
+bool journal_snapshot(struct journal *j, struct error *err)
 {
     struct store_dump_options options = {.version = 2,
                                          .listen_fd = -1,
                                          .evtchn_fd = -1,
                                          .socket_fd = snapshot_serial,
+                                         .socket_input = sockets_taken_input,
                                          .complete = true};
     cleanup(buffer_release) struct buffer out = {.cap = AREA_SIZE / 2};
     uint32_t other = !j->control->active;
@@ -489,7 +491,7 @@ void journal_turn(struct journal *j, struct daemon *d)
     active = j->control->active;
     if (j->control->length[active] - start < limit)
         return;
-    if (!snapshot(j, &err))
+    if (!journal_snapshot(j, &err))
         log_error(&d->log, "journal: %s", err.text);
 }
 
@@ -559,7 +561,7 @@ static bool replay_one(struct journal *j, const struct holder *h,
                       "a request of type %u is left out: it killed the "
                       "serving process",
                       hdr.type);
-        sockets_note_processed(c, rec->length);
+        connection_drop_input(c, sockets_note_processed(c, rec->length));
         connection_replay_request(c, &hdr, copy + sizeof(hdr),
                                   is_poisonous(j, h, here));
         break;
@@ -644,7 +646,10 @@ bool journal_start(struct journal *j, struct daemon *d, const struct holder *h,
     const struct record *first;
 
     if (!k->started) {
-        if (!snapshot(j, err))
+        if (d->predecessor && !predecessor_load(d, err))
+            return false;
+        sockets_note_taken_input(d);
+        if (!journal_snapshot(j, err))
             return false;
         k->started = 1;
         store_record(d->store, &j->recorder);
@@ -656,6 +661,7 @@ bool journal_start(struct journal *j, struct daemon *d, const struct holder *h,
     first = record_at(j, 0);
     if (!store_load(d->store, first + 1, first->length, &hooks, err))
         return false;
+    sockets_note_taken_input(d);
     j->at = record_end(j, 0);
     while (j->at < k->length[k->active])
         if (!replay_one(j, h, err))
@@ -668,9 +674,10 @@ bool journal_start(struct journal *j, struct daemon *d, const struct holder *h,
     if (!sockets_attach_all(d, h, err) || !store_replay_end(d->store, err))
         return false;
     hypervisor_look(d);
+    store_answer_parked(d->store, "the daemon was restarted meanwhile");
     log_info(&d->log, "taken up again in %" PRId64 " us",
              (clock_now_ns() - begun) / 1000);
-    return snapshot(j, err);
+    return journal_snapshot(j, err);
 }
 
 bool journal_is_fresh(const struct journal *j)

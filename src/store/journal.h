@@ -42,6 +42,8 @@ bool journal_is_fresh(const struct journal *j);
 /* Take up what the predecessor left, or begin; recording from then on. */
 must_check bool journal_start(struct journal *j, struct daemon *d,
                               const struct holder *h, struct error *err);
+/* A new snapshot, when something changed that no record tells of. */
+must_check bool journal_snapshot(struct journal *j, struct error *err);
 /* At the end of a turn: a new snapshot if one is due. */
 void journal_turn(struct journal *j, struct daemon *d);
 

@@ -348,7 +348,7 @@ static bool load_connection_state(struct loader *l,
     memcpy(&c->parked, parked, sizeof(c->parked));
     c->broken = c->domain && flags & STATE_CONNECTION_BROKEN;
     c->is_parked = flags & STATE_CONNECTION_PARKED;
-    if (c->is_parked) {
+    if (c->is_parked && c->waiting_for != DOMID_NONE_WIRE) {
         /* It waits anew, and is told when the time is over. */
         c->waiting_until_ns = store_now(l->store) + 2 * NS_PER_S;
         list_append(&l->store->waiting, &c->waiting);

@@ -44,6 +44,8 @@ static bool save_connection(const struct store_dump_options *options,
     };
     bool good;
 
+    if (!c->domain && options->socket_input)
+        k.in_length = (uint32_t)options->socket_input(c);
     if (c->domain) {
         k.domid = c->domain->domid;
         k.target = c->domain->target;

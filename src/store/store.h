@@ -164,9 +164,14 @@ struct iovec;
 int connection_output(struct connection *c, struct iovec *iov, int nr);
 void connection_sent(struct connection *c, size_t length);
 size_t connection_output_length(const struct connection *c);
+size_t connection_input_length(const struct connection *c);
 
 /* Answer a CONTROL request whose hook said STORE_PARKED. */
 void connection_answer_parked(struct connection *c, const char *text);
+/* Take that answer back: nothing was sent or queued since. */
+void connection_park_again(struct connection *c, const char *text);
+/* Answer all of them: a predecessor had promised to. */
+void store_answer_parked(struct store *store, const char *text);
 
 /*
  * Let every woken connection do its share.  True: there is more to do, call
@@ -201,6 +206,8 @@ struct store_dump_options {
     int evtchn_fd;
     /* The descriptor behind a socket's connection, or -1; may be NULL. */
     int (*socket_fd)(struct connection *c);
+    /* How much of a socket's input belongs in the state; NULL: all. */
+    size_t (*socket_input)(struct connection *c);
     /* Also what only another store like this one can use: see state.h. */
     bool complete;
     /*
@@ -271,8 +278,8 @@ void connection_replay_request(struct connection *c,
                                bool skip);
 void connection_replay_sent(struct connection *c, size_t length);
 void connection_replay_close(struct connection *c);
-/* Input that its transport will bring again. */
-void connection_forget_input(struct connection *c);
+/* Octets of the input that a replayed request was made of. */
+void connection_drop_input(struct connection *c, size_t length);
 void connection_replay_reconnect(struct connection *c);
 void connection_replay_break(struct connection *c, uint32_t error);
 /* Between these nothing is sent, and no ring's page is touched. */

@@ -85,8 +85,10 @@ def asan_runtime(binary):
 class Daemon:
     """A running xenstored.  kind: ours, c or ocaml."""
 
-    def __init__(self, kind='ours', args=(), xen=True, rundir=None):
+    def __init__(self, kind='ours', args=(), xen=True, rundir=None,
+                 becomes_ours=False):
         self.kind = kind
+        self.becomes_ours = becomes_ours
         self.own_dir = rundir is None
         self.dir = rundir or tempfile.mkdtemp(prefix='store-')
         self.args = list(args)
@@ -129,6 +131,12 @@ class Daemon:
                         f'xenstored-port = {self.dir}/xsd_port\n')
             command = [PEER_OCAML, '--no-fork', '--no-access-log',
                        '--config-file', conf]
+        if self.becomes_ours:
+            # The sanitizer has to be there first, and stock's leaks are not
+            # ours.
+            runtime = asan_runtime(os.environ['XENSTORED'])
+            preload += [runtime] if runtime else []
+            env['ASAN_OPTIONS'] = 'detect_leaks=0'
         if self.xen:
             if 'FAKEXEN' not in os.environ:
                 raise Skip('built without libxen-dev: no pretend hypervisor')
