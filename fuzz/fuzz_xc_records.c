@@ -16,7 +16,6 @@
 #include "stream/xc/xc_records.h"
 #include "stream/xc/xc_x86_hvm.h"
 #include "stream/xc/xc_x86_pv.h"
-#include "stream/xl/xl_records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -154,28 +153,6 @@ static void try_common(const struct record *rec, struct buffer *again)
     __asm__ volatile("" : : "r"(sum));
 }
 
-static void try_libxl(const struct record *rec, struct buffer *again)
-{
-    struct emulator_data data;
-    struct domain_xenstore_data xenstore;
-    const char *key;
-    const char *value;
-    struct cursor c;
-    struct error err;
-    uint32_t id;
-
-    if (emulator_data_decode(rec, &data, &err)) {
-        emulator_data_append(again, rec->type, &data);
-        assert_same(rec, again);
-        c = cursor_over(data.bytes, data.length, rec->order);
-        while (xenstore_pair_next(&c, &key, &value))
-            assert(strlen(key) + strlen(value) < rec->length);
-    }
-    if (!checkpoint_state_decode(rec, &id, &err) ||
-        !domain_xenstore_data_decode(rec, &xenstore, &err))
-        return;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buffer again = {0};
@@ -190,7 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(body);
     if (size > 2)
         memcpy(body, data + 2, size - 2);
-    rec = record_over(data[0] % 0x14, body, (uint32_t)(size - 2),
+    rec = record_over(data[0] % 0x13, body, (uint32_t)(size - 2),
                       data[1] & 1 ? ORDER_BIG : ORDER_LITTLE);
     width = (uint8_t)(data[1] & 2 ? 4 : data[1] & 4 ? 8 : 0);
     again.order = rec.order;
@@ -210,9 +187,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case XCREC_HVM_CONTEXT:
         try_hvm_context(&rec);
-        break;
-    case 0x13: /* no libxc record: the libxl ones */
-        try_libxl(&rec, &again);
         break;
     default:
         try_common(&rec, &again);

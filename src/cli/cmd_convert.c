@@ -382,18 +382,6 @@ static bool parse_layer(struct convert *c, const char *text, struct error *err)
                      "--to: '%s', expected libxc, libxl, xl or image", text);
 }
 
-static bool parse_guest(struct convert *c, const char *text, struct error *err)
-{
-    if (strcmp(text, "pv") == 0)
-        c->legacy.guest = LEGACY_GUEST_PV;
-    else if (strcmp(text, "hvm") == 0)
-        c->legacy.guest = LEGACY_GUEST_HVM;
-    else
-        return error_set(err, ERR_USAGE, "--guest: '%s', expected pv or hvm",
-                         text);
-    return true;
-}
-
 static bool parse_option(struct convert *c, int key, const char *argument,
                          struct error *err)
 {
@@ -410,14 +398,9 @@ static bool parse_option(struct convert *c, int key, const char *argument,
                error_set(err, ERR_USAGE, "--version: '%s', expected 2 or 3",
                          argument);
     case OPTION_WIDTH:
-        if (!parse_number(argument, 64, "--width", &number, err))
-            return false;
-        c->legacy.width = (unsigned int)number / 8;
-        return number == 32 || number == 64 ||
-               error_set(err, ERR_USAGE, "--width: '%s', expected 32 or 64",
-                         argument);
+        return parse_legacy_width(argument, &c->legacy, err);
     case OPTION_GUEST:
-        return parse_guest(c, argument, err);
+        return parse_legacy_guest(argument, &c->legacy, err);
     case OPTION_SKIP_QEMU:
         c->legacy.no_device_model = true;
         return true;

@@ -4,12 +4,18 @@
 
 #include "base/cleanup.h"
 #include "cli/command.h"
-#include "cli/input.h"
+#include "cli/image_file.h"
 #include "cli/memory_picture.h"
 #include "cli/output.h"
 #include "stream/inspect.h"
 
-enum { OPTION_NO_PAGES = OPTION_LONG_ONLY, OPTION_MAP, OPTION_TIMEOUT };
+enum {
+    OPTION_NO_PAGES = OPTION_LONG_ONLY,
+    OPTION_MAP,
+    OPTION_WIDTH,
+    OPTION_GUEST,
+    OPTION_TIMEOUT
+};
 
 static const struct command_option options[] = {
     {"json",       'j',             NULL,      "Print JSON instead of text"           },
@@ -18,6 +24,9 @@ static const struct command_option options[] = {
      "Do not read page contents (zero pages are not counted)"                         },
     {"memory-map", OPTION_MAP,      "[FILE]",
      "Draw the guest's memory, or write it to FILE as SVG"                            },
+    {"width",      OPTION_WIDTH,    "BITS",
+     "Legacy: 32 or 64, the width of the toolstack that saved"                        },
+    {"guest",      OPTION_GUEST,    "TYPE",    "Legacy: pv or hvm"                    },
     {"timeout",    OPTION_TIMEOUT,  "SECONDS",
      "Give up when a pipe gives nothing for so long"                                  },
     {NULL,         0,               NULL,      NULL                                   },
@@ -56,6 +65,14 @@ static int inspect_run(struct command_line *line)
         case OPTION_MAP:
             map_wanted = true;
             svg = argument;
+            break;
+        case OPTION_WIDTH:
+            if (!parse_legacy_width(argument, &inspect.legacy, &err))
+                return command_line_wrong(line, "%s", err.text);
+            break;
+        case OPTION_GUEST:
+            if (!parse_legacy_guest(argument, &inspect.legacy, &err))
+                return command_line_wrong(line, "%s", err.text);
             break;
         case OPTION_TIMEOUT:
             if (!parse_number(argument, 86400, "--timeout", &seconds, &err))
@@ -100,7 +117,9 @@ const struct command command_inspect = {
     .summary = "Explain every record of an image",
     .arguments = "[OPTION]... FILE|-",
     .details =
-        "FILE is an xl save file, a libxl stream, a libxc image, a xenstore\n"
+        "FILE is an xl save file, a libxl stream, a libxc image, a legacy "
+        "image (Xen up to\n"
+        "4.5), a libvirt managed save, a XenServer suspend image, a xenstore\n"
         "state stream or oxenstored's dump; - reads a pipe.  The exit status "
         "is 0, or 1 if the image could not be read to\n"
         "its end.",

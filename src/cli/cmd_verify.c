@@ -3,11 +3,17 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/input.h"
+#include "cli/image_file.h"
 #include "cli/output.h"
 #include "stream/verify.h"
 
-enum { OPTION_FOR = OPTION_LONG_ONLY, OPTION_LIST, OPTION_TIMEOUT };
+enum {
+    OPTION_FOR = OPTION_LONG_ONLY,
+    OPTION_LIST,
+    OPTION_WIDTH,
+    OPTION_GUEST,
+    OPTION_TIMEOUT
+};
 
 /* Exit statuses; verify(1) documents them. */
 enum { VERIFY_CLEAN = 0, VERIFY_WARNINGS = 1, VERIFY_REFUSED = 2 };
@@ -18,6 +24,9 @@ static const struct command_option options[] = {
     {"quiet",   'q',            NULL,      "Print nothing; the exit status tells"     },
     {"for",     OPTION_FOR,     "RELEASE", "Judge for one release of Xen, 4.6 to 4.23"},
     {"list",    OPTION_LIST,    NULL,      "List every rule, and exit"                },
+    {"width",   OPTION_WIDTH,   "BITS",
+     "Legacy: 32 or 64, the width of the toolstack that saved"                        },
+    {"guest",   OPTION_GUEST,   "TYPE",    "Legacy: pv or hvm"                        },
     {"timeout", OPTION_TIMEOUT, "SECONDS",
      "Give up when a pipe gives nothing for so long"                                  },
     {NULL,      0,              NULL,      NULL                                       },
@@ -175,6 +184,14 @@ static int verify_run(struct command_line *line)
         case OPTION_LIST:
             list = true;
             break;
+        case OPTION_WIDTH:
+            if (!parse_legacy_width(argument, &verify.legacy, &err))
+                return command_line_wrong(line, "%s", err.text);
+            break;
+        case OPTION_GUEST:
+            if (!parse_legacy_guest(argument, &verify.legacy, &err))
+                return command_line_wrong(line, "%s", err.text);
+            break;
         case OPTION_TIMEOUT:
             if (!parse_number(argument, 86400, "--timeout", &seconds, &err))
                 return command_line_wrong(line, "%s", err.text);
@@ -199,7 +216,9 @@ const struct command command_verify = {
     .summary = "Judge an image by every rule of its formats",
     .arguments = "[OPTION]... FILE|-",
     .details =
-        "FILE is an xl save file, a libxl stream or a libxc image; - reads a\n"
+        "FILE is an xl save file, a libxl stream, a libxc image, a legacy "
+        "image (Xen up to\n"
+        "4.5), a libvirt managed save or a XenServer suspend image; - reads a\n"
         "pipe.  The exit status is 0 if the image is clean, 1 if there are\n"
         "warnings, 2 if it is refused, 3 if it could not be read.",
     .options = options,

@@ -2,11 +2,32 @@
 #include "cli/image_file.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/new_file.h"
 #include "stream/page_copy.h"
+
+bool parse_legacy_width(const char *text, struct legacy_options *ret,
+                        struct error *err)
+{
+    if (strcmp(text, "32") != 0 && strcmp(text, "64") != 0)
+        return error_set(err, ERR_USAGE, "--width: '%s', expected 32 or 64",
+                         text);
+    ret->width = text[0] == '3' ? 4 : 8;
+    return true;
+}
+
+bool parse_legacy_guest(const char *text, struct legacy_options *ret,
+                        struct error *err)
+{
+    if (strcmp(text, "pv") != 0 && strcmp(text, "hvm") != 0)
+        return error_set(err, ERR_USAGE, "--guest: '%s', expected pv or hvm",
+                         text);
+    ret->guest = text[0] == 'p' ? LEGACY_GUEST_PV : LEGACY_GUEST_HVM;
+    return true;
+}
 
 const char *default_scratch_folder(void)
 {

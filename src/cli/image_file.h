@@ -21,6 +21,12 @@ struct image_file {
     struct legacy_options legacy;
 };
 
+/* Arguments of --width and --guest: what is known of a legacy image. */
+must_check bool parse_legacy_width(const char *text, struct legacy_options *ret,
+                                   struct error *err);
+must_check bool parse_legacy_guest(const char *text, struct legacy_options *ret,
+                                   struct error *err);
+
 /* $TMPDIR or /tmp. */
 const char *default_scratch_folder(void);
 

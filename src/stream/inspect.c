@@ -7,60 +7,19 @@
 
 #include "base/cleanup.h"
 #include "stream/hvm/hvm_context.h"
+#include "stream/hvm/xsave_area.h"
+#include "stream/inspect_private.h"
 #include "stream/inspect_xenstore.h"
-#include "stream/pfn_set.h"
-#include "stream/put_back.h"
-#include "stream/stream_reader.h"
 #include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_common.h"
-#include "stream/xc/xc_page_data.h"
 #include "stream/xc/xc_records.h"
 #include "stream/xc/xc_x86_hvm.h"
 #include "stream/xc/xc_x86_pv.h"
 
-#define TEXT_MAX    4096 /* of a configuration or a string, octets shown */
-#define PAGES_CHUNK 64   /* pages read at a time */
-
-struct inspect {
-    struct put_back looked_at;
-    struct stream_source source;
-    struct stream_reader reader;
-    const struct inspect_options *options;
-    struct field_sink *out;
-    struct field_sink silent; /* where records go if only a summary is asked */
-    struct field_sink *records;
-    struct buffer body;
-    struct page_data batch;
-    uint8_t *pages; /* PAGES_CHUNK of them */
-
-    uint8_t width; /* of a PV guest, once known */
-    bool have_headers;
-    struct xcstream_headers headers;
-
-    /* For the summary. */
-    uint64_t nr_records;
-    uint64_t nr_batches;
-    uint64_t frames_by_type[16];
-    uint64_t nr_pages;
-    uint64_t nr_zero_pages;
-    uint64_t nr_repeated;
-    uint64_t nr_beyond;
-    uint64_t rounds;
-    uint64_t max_pfn;
-    uint64_t nr_checkpoints;
-    uint64_t nr_vcpus;
-    bool have_verify;
-    bool have_policies;
-    bool converted;
-    uint64_t last_pfn;
-    uint64_t sent_at_end; /* distinct frames with contents */
-    struct pfn_set seen;
-};
-
 /* Headers ------------------------------------------------------------------ */
 
-static void record_row(struct inspect *in, const char *layer, const char *name,
-                       uint64_t offset)
+void inspect_row(struct inspect *in, const char *layer, const char *name,
+                 uint64_t offset)
 {
     fields_begin(in->records, NULL, FIELDS_ROW);
     fields_hex(in->records, "offset", offset);
@@ -68,30 +27,31 @@ static void record_row(struct inspect *in, const char *layer, const char *name,
     fields_text(in->records, "name", name);
 }
 
-static void explain_xl_file(struct inspect *in, const struct stream_item *item)
+void inspect_xl_file(struct inspect *in, uint64_t offset,
+                     const struct xlfile_header *h,
+                     const struct xlfile_config *config)
 {
     struct field_sink *out = in->records;
-    const struct xlfile_header *h = &item->xl_file;
     bool json = h->mandatory_flags & XLFILE_MANDATORY_JSON;
 
-    record_row(in, "xl", "file header", item->offset);
+    inspect_row(in, "xl", "file header", offset);
     fields_text(out, "byte_order",
                 h->order == ORDER_BIG ? "big-endian" : "little-endian");
     fields_hex(out, "mandatory_flags", h->mandatory_flags);
     fields_hex(out, "optional_flags", h->optional_flags);
     fields_number(out, "optional_length", h->optional_length);
-    if (item->config.present) {
-        size_t length = item->config.length;
+    if (config->present) {
+        size_t length = config->length;
 
         /* A JSON configuration counts its NUL. */
-        while (length > 0 && item->config.text[length - 1] == '\0')
+        while (length > 0 && config->text[length - 1] == '\0')
             length--;
         fields_begin(out, "config", FIELDS_OBJECT);
         fields_text(out, "form", json ? "JSON" : "text");
-        fields_number(out, "length", item->config.length);
-        fields_number(out, "ignored_octets", item->config.ignored);
-        fields_octets(out, "text", item->config.text,
-                      size_min(length, TEXT_MAX));
+        fields_number(out, "length", config->length);
+        fields_number(out, "ignored_octets", config->ignored);
+        fields_octets(out, "text", config->text,
+                      size_min(length, INSPECT_TEXT_MAX));
         fields_end(out);
     }
     fields_end(out);
@@ -104,7 +64,7 @@ static void explain_libxl_header(struct inspect *in,
     const struct xlstream_header *h = &item->libxl;
 
     in->converted = h->options & XLSTREAM_OPTION_LEGACY;
-    record_row(in, "libxl", "header", item->offset);
+    inspect_row(in, "libxl", "header", item->offset);
     fields_number(out, "version", h->version);
     fields_hex(out, "options", h->options);
     fields_text(out, "byte_order",
@@ -121,14 +81,14 @@ static void explain_libxc_headers(struct inspect *in,
 
     in->have_headers = true;
     in->headers = *h;
-    record_row(in, "libxc", "image header", item->offset);
+    inspect_row(in, "libxc", "image header", item->offset);
     fields_number(out, "version", h->version);
     fields_hex(out, "options", h->options);
     fields_text(out, "byte_order",
                 h->order == ORDER_BIG ? "big-endian" : "little-endian");
     fields_end(out);
-    record_row(in, "libxc", "domain header",
-               item->offset + XCSTREAM_IMAGE_HEADER_SIZE);
+    inspect_row(in, "libxc", "domain header",
+                item->offset + XCSTREAM_IMAGE_HEADER_SIZE);
     fields_format(out, "type", "%" PRIu32 " (%s)", h->type,
                   xcstream_domain_type_name(h->type));
     fields_number(out, "page_shift", h->page_shift);
@@ -168,11 +128,12 @@ static void map_frame(struct inspect *in, uint64_t pfn, unsigned int type,
         memory_map_add(map, pfn, frame_class(type));
 }
 
-static void count_frames(struct inspect *in)
+static void count_frames(struct inspect *in, const uint64_t *frames,
+                         uint32_t nr_frames)
 {
-    for (uint32_t i = 0; i < in->batch.nr_frames; i++) {
-        unsigned int type = frame_type(in->batch.frames[i]);
-        uint64_t pfn = frame_pfn(in->batch.frames[i]);
+    for (uint32_t i = 0; i < nr_frames; i++) {
+        unsigned int type = frame_type(frames[i]);
+        uint64_t pfn = frame_pfn(frames[i]);
 
         in->frames_by_type[type]++;
         if (in->rounds == 0 || pfn <= in->last_pfn)
@@ -195,18 +156,17 @@ static void count_frames(struct inspect *in)
 }
 
 /* Runs of consecutive pfns of one type, each a row. */
-static void explain_ranges(struct inspect *in)
+static void explain_ranges(struct inspect *in, const uint64_t *frames,
+                           uint32_t nr_frames)
 {
-    const struct page_data *pd = &in->batch;
-
     fields_begin(in->records, "frames", FIELDS_LIST);
-    for (uint32_t i = 0; i < pd->nr_frames;) {
-        unsigned int type = frame_type(pd->frames[i]);
-        uint64_t first = frame_pfn(pd->frames[i]);
+    for (uint32_t i = 0; i < nr_frames;) {
+        unsigned int type = frame_type(frames[i]);
+        uint64_t first = frame_pfn(frames[i]);
         uint32_t n = 1;
 
-        while (i + n < pd->nr_frames && frame_type(pd->frames[i + n]) == type &&
-               frame_pfn(pd->frames[i + n]) == first + n)
+        while (i + n < nr_frames && frame_type(frames[i + n]) == type &&
+               frame_pfn(frames[i + n]) == first + n)
             n++;
         fields_begin(in->records, NULL, FIELDS_ROW);
         fields_hex(in->records, "first", first);
@@ -223,64 +183,85 @@ static bool page_is_zero(const uint8_t *page)
     return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE - 1) == 0;
 }
 
-/* Draw the next 'nr' frames with contents, from '*frame' on. */
-static void map_pages(struct inspect *in, uint32_t *frame, uint64_t nr,
+/* Draw the next 'nr' frames with contents, from '*frames' on. */
+static void map_pages(struct inspect *in, const uint64_t **frames, uint64_t nr,
                       const uint8_t *pages)
 {
-    const struct page_data *pd = &in->batch;
-
-    for (uint64_t i = 0; in->options->map && i < nr; (*frame)++) {
-        unsigned int type = frame_type(pd->frames[*frame]);
+    for (uint64_t i = 0; in->options->map && i < nr; (*frames)++) {
+        unsigned int type = frame_type(**frames);
         bool zero;
 
         if (!frame_type_has_page(type))
             continue;
         zero = !pages || page_is_zero(pages + i * PAGE_SIZE);
-        memory_map_add(in->options->map, frame_pfn(pd->frames[*frame]),
+        memory_map_add(in->options->map, frame_pfn(**frames),
                        zero ? MEMORY_ZERO : frame_class(type));
         i++;
     }
 }
 
-static bool count_zero_pages(struct inspect *in, uint64_t *ret_zero,
-                             struct error *err)
+static bool count_zero_pages(struct inspect *in, struct stream_source *source,
+                             const uint64_t *frames, uint64_t nr_pages,
+                             uint64_t *ret_zero, struct error *err)
 {
-    uint64_t left = in->batch.nr_pages;
-    uint32_t frame = 0;
+    uint64_t left = nr_pages;
     uint64_t zero = 0;
 
     while (left > 0) {
-        uint64_t hole = source_hole_ahead(in->reader.source) / PAGE_SIZE;
-        size_t n = (size_t)(left < PAGES_CHUNK ? left : PAGES_CHUNK);
+        uint64_t hole = source_hole_ahead(source) / PAGE_SIZE;
+        size_t n =
+            (size_t)(left < INSPECT_PAGES_CHUNK ? left : INSPECT_PAGES_CHUNK);
 
         if (hole > 0) {
             if (hole > left)
                 hole = left;
-            if (!source_skip_hole(in->reader.source, hole * PAGE_SIZE, err))
+            if (!source_skip_hole(source, hole * PAGE_SIZE, err))
                 return false;
-            map_pages(in, &frame, hole, NULL);
+            map_pages(in, &frames, hole, NULL);
             zero += hole;
             left -= hole;
             continue;
         }
-        if (!source_read(in->reader.source, in->pages, n * PAGE_SIZE,
-                         "PAGE_DATA", err))
+        if (!source_read(source, in->pages, n * PAGE_SIZE, "PAGE_DATA", err))
             return false;
         for (size_t i = 0; i < n; i++)
             zero += page_is_zero(in->pages + i * PAGE_SIZE);
-        map_pages(in, &frame, n, in->pages);
+        map_pages(in, &frames, n, in->pages);
         left -= n;
     }
     *ret_zero = zero;
     return true;
 }
 
+bool inspect_batch(struct inspect *in, const uint64_t *frames,
+                   uint32_t nr_frames, uint64_t nr_pages,
+                   struct stream_source *source, struct error *err)
+{
+    uint64_t rounds = in->rounds;
+    uint64_t zero = 0;
+
+    in->nr_batches++;
+    in->nr_pages += nr_pages;
+    count_frames(in, frames, nr_frames);
+    fields_number(in->records, "count", nr_frames);
+    fields_number(in->records, "pages", nr_pages);
+    if (in->options->page_contents && source) {
+        if (!count_zero_pages(in, source, frames, nr_pages, &zero, err))
+            return false;
+        in->nr_zero_pages += zero;
+        fields_number(in->records, "zero_pages", zero);
+    }
+    if (in->rounds != rounds)
+        fields_number(in->records, "round", in->rounds);
+    explain_ranges(in, frames, nr_frames);
+    return true;
+}
+
 static bool explain_page_data(struct inspect *in,
                               const struct record_head *head, struct error *err)
 {
+    const struct page_data *pd = &in->batch;
     struct error problem = {0};
-    uint64_t zero = 0;
-    uint64_t rounds = in->rounds;
 
     if (!page_data_read_frames(in->reader.source, head, &in->batch, &problem)) {
         if (problem.code != ERR_FORMAT && problem.code != ERR_LIMIT) {
@@ -290,21 +271,8 @@ static bool explain_page_data(struct inspect *in,
         fields_text(in->records, "problem", problem.text);
         return true;
     }
-    in->nr_batches++;
-    in->nr_pages += in->batch.nr_pages;
-    count_frames(in);
-    fields_number(in->records, "count", in->batch.nr_frames);
-    fields_number(in->records, "pages", in->batch.nr_pages);
-    if (in->options->page_contents) {
-        if (!count_zero_pages(in, &zero, err))
-            return false;
-        in->nr_zero_pages += zero;
-        fields_number(in->records, "zero_pages", zero);
-    }
-    if (in->rounds != rounds)
-        fields_number(in->records, "round", in->rounds);
-    explain_ranges(in);
-    return true;
+    return inspect_batch(in, pd->frames, pd->nr_frames, pd->nr_pages,
+                         in->reader.source, err);
 }
 
 /* Bodies in memory --------------------------------------------------------- */
@@ -326,6 +294,32 @@ static bool explain_pv_info(struct inspect *in, const struct record *rec,
     return true;
 }
 
+void inspect_extents(struct inspect *in,
+                     uint64_t (*get)(const void *context, size_t i),
+                     const void *context, size_t nr)
+{
+    fields_begin(in->records, "extents", FIELDS_LIST);
+    for (size_t i = 0; i < nr;) {
+        uint64_t first = get(context, i);
+        size_t n = 1;
+
+        while (i + n < nr && get(context, i + n) == first + n)
+            n++;
+        fields_begin(in->records, NULL, FIELDS_ROW);
+        fields_number(in->records, "index", i);
+        fields_hex(in->records, "first", first);
+        fields_hex(in->records, "last", first + n - 1);
+        fields_end(in->records);
+        i += n;
+    }
+    fields_end(in->records);
+}
+
+static uint64_t p2m_frame(const void *context, size_t i)
+{
+    return p2m_frames_pfn(context, i);
+}
+
 static bool explain_p2m_frames(struct inspect *in, const struct record *rec,
                                struct error *err)
 {
@@ -336,23 +330,19 @@ static bool explain_p2m_frames(struct inspect *in, const struct record *rec,
     fields_hex(in->records, "first_pfn", list.first_pfn);
     fields_hex(in->records, "last_pfn", list.last_pfn);
     fields_number(in->records, "nr_frames", list.nr_frames);
-    fields_begin(in->records, "extents", FIELDS_LIST);
-    for (size_t i = 0; i < list.nr_frames;) {
-        uint64_t first = p2m_frames_pfn(&list, i);
-        size_t n = 1;
-
-        while (i + n < list.nr_frames &&
-               p2m_frames_pfn(&list, i + n) == first + n)
-            n++;
-        fields_begin(in->records, NULL, FIELDS_ROW);
-        fields_number(in->records, "index", i);
-        fields_hex(in->records, "first", first);
-        fields_hex(in->records, "last", first + n - 1);
-        fields_end(in->records);
-        i += n;
-    }
-    fields_end(in->records);
+    inspect_extents(in, p2m_frame, &list, list.nr_frames);
     return true;
+}
+
+void inspect_xsave(struct inspect *in, const uint8_t *bytes, uint32_t length,
+                   enum byte_order order)
+{
+    fields_number(in->records, "octets", length);
+    if (length < 16)
+        return;
+    fields_hex(in->records, "xcr0", layout_integer(bytes, 0, 8, order));
+    fields_hex(in->records, "xcr0_accum", layout_integer(bytes, 8, 8, order));
+    xsave_area_explain(bytes + 16, length - 16, order, in->records);
 }
 
 static bool explain_vcpu(struct inspect *in, const struct record *rec,
@@ -374,11 +364,7 @@ static bool explain_vcpu(struct inspect *in, const struct record *rec,
         pv_vcpu_extended_explain(blob.bytes, blob.length, rec->order,
                                  in->records);
     } else if (blob.type == XCREC_X86_PV_VCPU_XSAVE) {
-        fields_hex(in->records, "xcr0",
-                   layout_integer(blob.bytes, 0, 8, rec->order));
-        fields_hex(in->records, "xcr0_accum",
-                   layout_integer(blob.bytes, 8, 8, rec->order));
-        fields_number(in->records, "area_octets", blob.length - 16);
+        inspect_xsave(in, blob.bytes, blob.length, rec->order);
     } else {
         fields_begin(in->records, "msrs", FIELDS_LIST);
         for (size_t i = 0; i < vcpu_msrs_count(&blob); i++) {
@@ -422,18 +408,13 @@ static bool explain_tsc(struct inspect *in, const struct record *rec,
     return true;
 }
 
-static bool explain_hvm_context(struct inspect *in, const struct record *rec,
-                                struct error *err)
+void inspect_hvm_context(struct inspect *in, const uint8_t *bytes,
+                         uint32_t length)
 {
-    const uint8_t *bytes;
-    uint32_t length;
-    struct cursor c;
-    struct hvm_record part;
+    struct cursor c = cursor_over(bytes, length, ORDER_LITTLE);
     enum hvm_record_outcome outcome;
+    struct hvm_record part;
 
-    if (!hvm_context_record_decode(rec, &bytes, &length, err))
-        return false;
-    c = cursor_over(bytes, length, ORDER_LITTLE);
     in->nr_vcpus = 0;
     fields_begin(in->records, "parts", FIELDS_LIST);
     while ((outcome = hvm_record_next(&c, length, &part)) == HVM_RECORD_FOUND) {
@@ -455,7 +436,27 @@ static bool explain_hvm_context(struct inspect *in, const struct record *rec,
         fields_text(in->records, "problem", "context ends within a part");
     else if (cursor_left(&c) > 0)
         fields_number(in->records, "octets_after_end", cursor_left(&c));
+}
+
+static bool explain_hvm_context(struct inspect *in, const struct record *rec,
+                                struct error *err)
+{
+    const uint8_t *bytes;
+    uint32_t length;
+
+    if (!hvm_context_record_decode(rec, &bytes, &length, err))
+        return false;
+    inspect_hvm_context(in, bytes, length);
     return true;
+}
+
+void inspect_hvm_param(struct inspect *in, uint64_t index, uint64_t value)
+{
+    const char *name = hvm_param_name(index);
+
+    fields_number(in->records, "index", index);
+    fields_text(in->records, "param", name ? name : "unknown");
+    fields_hex(in->records, "value", value);
 }
 
 static bool explain_hvm_params(struct inspect *in, const struct record *rec,
@@ -468,12 +469,9 @@ static bool explain_hvm_params(struct inspect *in, const struct record *rec,
     fields_begin(in->records, "params", FIELDS_LIST);
     for (uint32_t i = 0; i < params.nr_params; i++) {
         struct hvm_param param = hvm_params_get(&params, i);
-        const char *name = hvm_param_name(param.index);
 
         fields_begin(in->records, NULL, FIELDS_ROW);
-        fields_number(in->records, "index", param.index);
-        fields_text(in->records, "param", name ? name : "unknown");
-        fields_hex(in->records, "value", param.value);
+        inspect_hvm_param(in, param.index, param.value);
         fields_end(in->records);
     }
     fields_end(in->records);
@@ -528,6 +526,11 @@ static bool explain_msr_policy(struct inspect *in, const struct record *rec,
     return true;
 }
 
+static uint64_t dirty_pfn(const void *context, size_t i)
+{
+    return dirty_pfn_list_get(context, i);
+}
+
 static bool explain_dirty_list(struct inspect *in, const struct record *rec,
                                struct error *err)
 {
@@ -536,6 +539,18 @@ static bool explain_dirty_list(struct inspect *in, const struct record *rec,
     if (!dirty_pfn_list_decode(rec, &list, err))
         return false;
     fields_number(in->records, "pfns", list.nr_pfns);
+    inspect_extents(in, dirty_pfn, &list, list.nr_pfns);
+    return true;
+}
+
+/* libxl's blob of the draft: no release wrote it here. */
+static bool explain_draft_toolstack(struct inspect *in,
+                                    const struct record *rec, struct error *err)
+{
+    fields_text(
+        in->records, "remark",
+        "of the draft of version 2; releases put it into libxl records");
+    fields_dump(in->records, "octets", rec->body, rec->length, 64);
     return true;
 }
 
@@ -555,6 +570,8 @@ static explain_fn *explain_libxc_fn(uint32_t type)
         return explain_shared_info;
     case XCREC_X86_TSC_INFO:
         return explain_tsc;
+    case XCREC_TOOLSTACK:
+        return explain_draft_toolstack;
     case XCREC_HVM_CONTEXT:
         return explain_hvm_context;
     case XCREC_HVM_PARAMS:
@@ -588,9 +605,10 @@ static bool explain_emulator_xenstore(struct inspect *in,
     fields_begin(in->records, "pairs", FIELDS_LIST);
     while (xenstore_pair_next(&c, &key, &value)) {
         fields_begin(in->records, NULL, FIELDS_ROW);
-        fields_octets(in->records, "key", key, size_min(strlen(key), TEXT_MAX));
+        fields_octets(in->records, "key", key,
+                      size_min(strlen(key), INSPECT_TEXT_MAX));
         fields_octets(in->records, "value", value,
-                      size_min(strlen(value), TEXT_MAX));
+                      size_min(strlen(value), INSPECT_TEXT_MAX));
         fields_end(in->records);
     }
     fields_end(in->records);
@@ -646,7 +664,7 @@ static bool explain_domain_xenstore(struct inspect *in,
 
         if (text)
             fields_octets(in->records, NULL, text,
-                          size_min(strlen(text), TEXT_MAX));
+                          size_min(strlen(text), INSPECT_TEXT_MAX));
     }
     fields_end(in->records);
     return true;
@@ -704,8 +722,8 @@ static bool explain_record(struct inspect *in, const struct stream_item *item,
         in->nr_checkpoints++;
         in->nr_vcpus = 0;
     }
-    record_row(in, libxc ? "libxc" : "libxl", stream_item_name(item),
-               item->offset);
+    inspect_row(in, libxc ? "libxc" : "libxl", stream_item_name(item),
+                item->offset);
     fields_hex(in->records, "type", item->head.type);
     fields_number(in->records, "length", item->head.length);
     if (libxc && item->head.type == XCREC_PAGE_DATA)
@@ -732,23 +750,10 @@ static const char *writer_range(const struct inspect *in)
     return "Xen 4.14 or later";
 }
 
-static void explain_summary(struct inspect *in)
+void inspect_counts(struct inspect *in)
 {
     struct field_sink *out = in->out;
 
-    fields_begin(out, "summary", FIELDS_OBJECT);
-    fields_text(out, "format", stream_kind_name(in->reader.kind));
-    if (in->have_headers) {
-        fields_text(out, "guest", xcstream_domain_type_name(in->headers.type));
-        if (in->headers.type == XCSTREAM_DOMAIN_PV && in->width)
-            fields_number(out, "guest_bits", in->width * 8);
-        fields_number(out, "image_version", in->headers.version);
-        fields_text(out, "written_by", writer_range(in));
-        if (in->headers.xen_major != XCSTREAM_MAJOR_CONVERTED)
-            fields_format(out, "release", "%" PRIu32 ".%" PRIu32,
-                          in->headers.xen_major, in->headers.xen_minor);
-        fields_flag(out, "policies", in->have_policies);
-    }
     fields_number(out, "vcpus", in->nr_vcpus);
     fields_number(out, "records", in->nr_records);
     fields_number(out, "batches", in->nr_batches);
@@ -770,6 +775,26 @@ static void explain_summary(struct inspect *in)
             fields_number(out, frame_type_name(type), in->frames_by_type[type]);
     fields_end(out);
     fields_number(out, "octets", in->reader.source->offset);
+}
+
+static void explain_summary(struct inspect *in)
+{
+    struct field_sink *out = in->out;
+
+    fields_begin(out, "summary", FIELDS_OBJECT);
+    fields_text(out, "format", stream_kind_name(in->reader.kind));
+    if (in->have_headers) {
+        fields_text(out, "guest", xcstream_domain_type_name(in->headers.type));
+        if (in->headers.type == XCSTREAM_DOMAIN_PV && in->width)
+            fields_number(out, "guest_bits", in->width * 8);
+        fields_number(out, "image_version", in->headers.version);
+        fields_text(out, "written_by", writer_range(in));
+        if (in->headers.xen_major != XCSTREAM_MAJOR_CONVERTED)
+            fields_format(out, "release", "%" PRIu32 ".%" PRIu32,
+                          in->headers.xen_major, in->headers.xen_minor);
+        fields_flag(out, "policies", in->have_policies);
+    }
+    inspect_counts(in);
     fields_end(out);
 }
 
@@ -782,7 +807,7 @@ static bool explain_all(struct inspect *in, struct error *err)
             return false;
         switch (item.kind) {
         case ITEM_XL_FILE_HEADER:
-            explain_xl_file(in, &item);
+            inspect_xl_file(in, item.offset, &item.xl_file, &item.config);
             break;
         case ITEM_LIBXL_HEADER:
             explain_libxl_header(in, &item);
@@ -809,6 +834,7 @@ static void inspect_free(struct inspect **in)
     buffer_release(&(*in)->body);
     page_data_release(&(*in)->batch);
     pfn_set_release(&(*in)->seen);
+    image_close(&(*in)->image);
     free((*in)->pages);
     free(*in);
     *in = NULL;
@@ -816,13 +842,25 @@ static void inspect_free(struct inspect **in)
 
 static bool inspect_image(struct inspect *in, struct error *err)
 {
-    bool ok;
+    bool ok = image_open(&in->image, &in->source, &in->options->legacy, err);
+    bool legacy = ok && in->image.form == IMAGE_LEGACY;
 
-    stream_reader_init(&in->reader, &in->source);
+    stream_reader_init(&in->reader, ok ? &in->image.source : &in->source);
+    in->reader.kind = in->image.kind;
     fields_begin(in->records, "records", FIELDS_LIST);
-    ok = explain_all(in, err);
+    inspect_wrapping_begin(in);
+    if (in->image.has_xl_header)
+        inspect_xl_file(in, in->image.xl_header.offset, &in->image.xl_header,
+                        &in->image.xl_config);
+    if (ok)
+        ok = legacy ? inspect_legacy(in, err) : explain_all(in, err);
+    if (ok)
+        ok = inspect_wrapping_end(in, err);
     fields_end(in->records);
-    explain_summary(in);
+    if (legacy)
+        inspect_legacy_summary(in);
+    else
+        explain_summary(in);
     return ok;
 }
 
@@ -843,7 +881,7 @@ bool inspect_stream(struct stream_source *source,
     in->silent = fields_dropped();
     in->records = options->summary_only ? &in->silent : out;
     in->body.cap = INSPECT_BODY_MAX + 8;
-    in->pages = malloc(PAGES_CHUNK * PAGE_SIZE);
+    in->pages = malloc(INSPECT_PAGES_CHUNK * PAGE_SIZE);
     if (!in->pages)
         return error_set(err, ERR_NO_MEMORY, "inspect");
 

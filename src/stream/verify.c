@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "stream/verify_private.h"
@@ -133,6 +134,10 @@ static bool verify_stopped(struct verify *v, const struct error *problem,
         return true;
     case ERR_FORMAT:
     case ERR_UNSUPPORTED:
+        if (v->legacy) {
+            verify_found(v, RULE_LEGACY_FORMAT, "%s", problem->text);
+            return true;
+        }
         /* Headers have been judged before the reader refused them. */
         if (v->result.nr_refused == 0)
             verify_found(v, RULE_NOT_AN_IMAGE, "%s", problem->text);
@@ -155,6 +160,45 @@ static bool verify_trailing(struct verify *v, struct error *err)
     if (got > 0)
         verify_found(v, RULE_TRAILING, "more octets");
     return true;
+}
+
+/* What a XenServer image has behind its libxc image. */
+static bool verify_suspend_records(struct verify *v, struct error *err)
+{
+    struct stream_source *source = v->reader.source;
+    uint64_t type = XENOPSD_LIBXC;
+
+    while (type != XENOPSD_END) {
+        uint8_t bytes[4] = {0};
+        uint64_t length;
+        size_t n;
+
+        v->offset = source->offset;
+        v->where = "suspend image record";
+        if (!xenopsd_header_read(source, &type, &length, err))
+            return false;
+        if (!xenopsd_type_name(type))
+            verify_found(v, RULE_WRAPPING_RECORD, "type %#" PRIx64, type);
+        if (type == XENOPSD_END)
+            break;
+        n = length < sizeof(bytes) ? (size_t)length : sizeof(bytes);
+        if (!source_read(source, bytes, n, v->where, err) ||
+            !source_skip(source, length - n, v->where, err))
+            return false;
+        if (type == XENOPSD_QEMU_XEN && memcmp(bytes, "QEVM", 4) != 0)
+            verify_found(v, RULE_WRAPPING_QEMU, "%" PRIu64 " octets without it",
+                         length);
+    }
+    return true;
+}
+
+/* The image proper is at its end. */
+static bool verify_end(struct verify *v, struct error *err)
+{
+    if (v->image.wrapping == WRAPPED_XENOPSD && !v->image.head.unframed &&
+        !verify_suspend_records(v, err))
+        return false;
+    return verify_trailing(v, err);
 }
 
 static bool verify_items(struct verify *v, struct error *err)
@@ -188,9 +232,48 @@ static bool verify_items(struct verify *v, struct error *err)
                 return false;
             break;
         case ITEM_END:
-            return verify_trailing(v, err);
+            return verify_end(v, err);
         }
     }
+}
+
+static void verify_xl_file_of_legacy(struct verify *v)
+{
+    const struct stream_item item = {
+        .kind = ITEM_XL_FILE_HEADER,
+        .offset = v->image.xl_header.offset,
+        .xl_file = v->image.xl_header,
+        .config = v->image.xl_config,
+    };
+
+    v->offset = item.offset;
+    v->where = "xl file header";
+    verify_xl_file(v, &item);
+}
+
+static bool verify_image(struct verify *v, struct stream_source *source,
+                         struct error *err)
+{
+    bool ok = image_open(&v->image, source, &v->options->legacy, err);
+
+    stream_reader_init(&v->reader, ok ? &v->image.source : source);
+    v->offset = v->image.head.offset;
+    v->where = "image";
+    if (v->image.wrapping != WRAPPED_NOT)
+        verify_found(v, RULE_WRAPPED, "%s",
+                     v->image.wrapping == WRAPPED_LIBVIRT
+                         ? "libvirt managed save"
+                         : "XenServer suspend image");
+    if (v->image.has_xl_header)
+        verify_xl_file_of_legacy(v);
+    if (!ok && v->image.has_xl_header)
+        verify_found(v, RULE_XLFILE_LEGACY, "%#" PRIx32,
+                     v->image.xl_header.mandatory_flags);
+    if (!ok)
+        return false;
+    if (v->image.form != IMAGE_LEGACY)
+        return verify_items(v, err);
+    return verify_legacy(v, err) && verify_end(v, err);
 }
 
 static void verify_free(struct verify **v)
@@ -198,6 +281,7 @@ static void verify_free(struct verify **v)
     if (!*v)
         return;
     stream_reader_release(&(*v)->reader);
+    image_close(&(*v)->image);
     buffer_release(&(*v)->body);
     page_data_release(&(*v)->batch);
     pfn_set_release(&(*v)->scratch);
@@ -220,9 +304,7 @@ bool verify_stream(struct stream_source *source,
     v->vcpus = calloc(1, sizeof(*v->vcpus));
     if (!v->vcpus)
         return error_set(err, ERR_NO_MEMORY, "verify");
-    stream_reader_init(&v->reader, source);
-
-    if (!verify_items(v, &problem) && !verify_stopped(v, &problem, err))
+    if (!verify_image(v, source, &problem) && !verify_stopped(v, &problem, err))
         return false;
     v->result.octets = source->offset;
     *ret = v->result;

@@ -10,6 +10,7 @@
 #define STREAM_VERIFY_H
 
 #include "base/error.h"
+#include "stream/legacy/legacy_image.h"
 #include "stream/stream_io.h"
 #include "stream/xc/xc_order.h"
 
@@ -30,7 +31,8 @@ struct finding {
 };
 
 struct verify_options {
-    unsigned int release; /* minor of Xen 4.x to judge for; 0: none */
+    unsigned int release;         /* minor of Xen 4.x to judge for; 0: none */
+    struct legacy_options legacy; /* what is known of a legacy image */
     void (*report)(void *context, const struct finding *finding);
     void *context;
 };

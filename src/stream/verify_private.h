@@ -3,6 +3,7 @@
 #ifndef STREAM_VERIFY_PRIVATE_H
 #define STREAM_VERIFY_PRIVATE_H
 
+#include "stream/image/image_open.h"
 #include "stream/pfn_set.h"
 #include "stream/stream_reader.h"
 #include "stream/verify.h"
@@ -24,6 +25,7 @@ struct vcpu_seen {
 };
 
 struct verify {
+    struct image_input image;
     struct stream_reader reader;
     const struct verify_options *options;
     struct verify_result result;
@@ -52,6 +54,12 @@ struct verify {
     uint64_t nr_complete;    /* checkpoints that libxl has ended as well */
     struct vcpu_seen *vcpus; /* owned */
     struct pfn_set scratch;  /* empty between records */
+
+    /* A legacy image. */
+    bool legacy;
+    uint32_t legacy_rounds;
+    uint64_t legacy_params; /* set of indices in this round */
+    bool legacy_vcpu0;      /* in this round */
 };
 
 /* Report that the record at hand breaks a rule. */
@@ -70,6 +78,13 @@ void verify_libxc_headers(struct verify *v, const struct stream_item *item);
 must_check bool verify_libxc_record(struct verify *v,
                                     const struct stream_item *item,
                                     struct error *err);
+
+/* The body of HVM_CONTEXT, or what a legacy image has of it. */
+void verify_hvm_context(struct verify *v, const uint8_t *bytes,
+                        uint32_t length);
+
+/* verify_legacy.c: 'v->image' is open. */
+must_check bool verify_legacy(struct verify *v, struct error *err);
 
 /*
  * Read the body if it is of a size to look at; *ret_have says so.  Padding is

@@ -216,20 +216,19 @@ static void verify_vcpu(struct verify *v, const struct record *rec)
 
 /* HVM ---------------------------------------------------------------------- */
 
-static void verify_hvm_context(struct verify *v, const struct record *rec)
+void verify_hvm_context(struct verify *v, const uint8_t *bytes, uint32_t length)
 {
-    struct cursor c = cursor_over(rec->body, rec->length, ORDER_LITTLE);
+    struct cursor c = cursor_over(bytes, length, ORDER_LITTLE);
     enum hvm_record_outcome outcome;
     struct hvm_record part;
     bool first = true;
     bool cpu = false;
 
-    if (rec->length == 0) {
+    if (length == 0) {
         verify_found(v, RULE_HVM_EMPTY, "no octets");
         return;
     }
-    while ((outcome = hvm_record_next(&c, rec->length, &part)) ==
-           HVM_RECORD_FOUND) {
+    while ((outcome = hvm_record_next(&c, length, &part)) == HVM_RECORD_FOUND) {
         struct cursor data = cursor_over(part.data, part.length, ORDER_LITTLE);
 
         if (first && (part.type != HVM_RECORD_HEADER ||
@@ -244,7 +243,7 @@ static void verify_hvm_context(struct verify *v, const struct record *rec)
     }
     if (outcome == HVM_RECORD_SHORT) {
         verify_found(v, RULE_HVM_PARTS,
-                     "%" PRIu32 " octets that end within a part", rec->length);
+                     "%" PRIu32 " octets that end within a part", length);
         return;
     }
     if (first)
@@ -386,7 +385,7 @@ static void verify_body(struct verify *v, const struct record *rec)
         verify_tsc(v, rec);
         break;
     case XCREC_HVM_CONTEXT:
-        verify_hvm_context(v, rec);
+        verify_hvm_context(v, rec->body, rec->length);
         break;
     case XCREC_HVM_PARAMS:
         verify_hvm_params(v, rec);

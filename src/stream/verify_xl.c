@@ -12,8 +12,6 @@ void verify_xl_file(struct verify *v, const struct stream_item *item)
 
     if (h->mandatory_flags & ~XLFILE_MANDATORY_KNOWN)
         verify_found(v, RULE_XLFILE_FLAGS, "%#" PRIx32, h->mandatory_flags);
-    if (!(h->mandatory_flags & XLFILE_MANDATORY_STREAM2))
-        verify_found(v, RULE_XLFILE_LEGACY, "%#" PRIx32, h->mandatory_flags);
     if (h->order == ORDER_BIG)
         verify_found(v, RULE_XLFILE_ORDER, "big-endian");
     if (h->optional_flags)

@@ -493,6 +493,9 @@ static bool begin_step(struct container_stream *s, uint32_t word, uint32_t page,
         if (s->pages_begun > s->text_begun / CONTAINER_TEXT_PER_PAGE)
             return step_error(s, err, "pages:", s->pages_begun,
                               "8 octets of text before each");
+        if (s->pages_begun > sum->nr_pages)
+            return step_error(s, err, "pages:", s->pages_begun,
+                              "as many as the trailer says");
         s->left = (uint64_t)count << PAGE_SHIFT;
         break;
     default:

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stream/hvm/hvm_context.h"
 
+#include "stream/hvm/xsave_area.h"
 #include "stream/layout.h"
 
 #define HVM_RECORD_HEAD_SIZE 8
+
+/* Of a CPU_XSAVE record: u64 mask, u64 xcr0, u64 xcr0_accum. */
+#define CPU_XSAVE_HEAD_SIZE 24
 
 /* Of a CPU_MSR record: u32 index, u32 reserved, u64 value. */
 #define CPU_MSR_ENTRY_SIZE 16
@@ -118,4 +122,7 @@ void hvm_record_explain(const struct hvm_record *rec, struct field_sink *out)
                            ORDER_LITTLE, out);
     if (rec->type == HVM_RECORD_CPU_MSR)
         explain_msrs(rec, out);
+    if (rec->type == HVM_RECORD_CPU_XSAVE && length > CPU_XSAVE_HEAD_SIZE)
+        xsave_area_explain(rec->data + CPU_XSAVE_HEAD_SIZE,
+                           length - CPU_XSAVE_HEAD_SIZE, ORDER_LITTLE, out);
 }

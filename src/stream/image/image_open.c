@@ -11,8 +11,6 @@
 #define XENOPSD_SIGNATURE      "XenSavedDomv2-\n"
 #define XENOPSD_SIGNATURE_OLD  "XenSavedDomain\n"
 #define XENOPSD_SIGNATURE_SIZE 15
-/* Records before the image; real images have one. */
-#define XENOPSD_RECORDS_MAX 16
 
 bool xenopsd_header_read(struct stream_source *source, uint64_t *ret_type,
                          uint64_t *ret_length, struct error *err)
@@ -27,8 +25,46 @@ bool xenopsd_header_read(struct stream_source *source, uint64_t *ret_type,
     return true;
 }
 
+const char *xenopsd_type_name(uint64_t type)
+{
+    switch (type) {
+    case XENOPSD_XENOPS:
+        return "Xenops";
+    case XENOPSD_LIBXC:
+        return "Libxc";
+    case XENOPSD_LIBXL:
+        return "Libxl";
+    case XENOPSD_LIBXC_LEGACY:
+        return "Libxc_legacy";
+    case XENOPSD_QEMU_TRAD:
+        return "Qemu_trad";
+    case XENOPSD_QEMU_XEN:
+        return "Qemu_xen";
+    case XENOPSD_DEMU:
+        return "Demu";
+    case XENOPSD_VARSTORED:
+        return "Varstored";
+    case XENOPSD_END:
+        return "End_of_image";
+    default:
+        return NULL;
+    }
+}
+
+/* Keep the beginning of a text, and pass over the rest. */
+static bool read_text(struct image_wrapping_head *head,
+                      struct stream_source *source, uint64_t length,
+                      const char *what, struct error *err)
+{
+    head->text_length =
+        length < sizeof(head->text) ? (size_t)length : sizeof(head->text);
+    return source_read(source, head->text, head->text_length, what, err) &&
+           source_skip(source, length - head->text_length, what, err);
+}
+
 /* Move past the signature and the records before the image. */
-static bool unwrap_xenopsd(struct stream_source *source, struct error *err)
+static bool unwrap_xenopsd(struct image_wrapping_head *head,
+                           struct stream_source *source, struct error *err)
 {
     uint8_t signature[XENOPSD_SIGNATURE_SIZE];
 
@@ -36,7 +72,9 @@ static bool unwrap_xenopsd(struct stream_source *source, struct error *err)
                      "suspend image signature", err))
         return false;
     /* The older form has no frames: the image follows. */
-    if (memcmp(signature, XENOPSD_SIGNATURE_OLD, sizeof(signature)) == 0)
+    head->unframed =
+        memcmp(signature, XENOPSD_SIGNATURE_OLD, sizeof(signature)) == 0;
+    if (head->unframed)
         return true;
     if (memcmp(signature, XENOPSD_SIGNATURE, sizeof(signature)) != 0)
         return error_set_at(err, ERR_FORMAT, source->offset - sizeof(signature),
@@ -48,6 +86,10 @@ static bool unwrap_xenopsd(struct stream_source *source, struct error *err)
 
         if (!xenopsd_header_read(source, &type, &length, err))
             return false;
+        head->records[i].offset = offset;
+        head->records[i].type = type;
+        head->records[i].length = length;
+        head->nr_records++;
         if (type == XENOPSD_LIBXC || type == XENOPSD_LIBXL ||
             type == XENOPSD_LIBXC_LEGACY)
             return true;
@@ -56,7 +98,7 @@ static bool unwrap_xenopsd(struct stream_source *source, struct error *err)
                                 "suspend image: record %#" PRIx64 " of %" PRIu64
                                 " octets, expected a libxc image",
                                 type, length);
-        if (!source_skip(source, length, "suspend image record", err))
+        if (!read_text(head, source, length, "suspend image record", err))
             return false;
     }
     return error_set_at(err, ERR_LIMIT, source->offset,
@@ -64,7 +106,8 @@ static bool unwrap_xenopsd(struct stream_source *source, struct error *err)
                         "among them");
 }
 
-static bool unwrap_libvirt(struct stream_source *source, struct error *err)
+static bool unwrap_libvirt(struct image_wrapping_head *head,
+                           struct stream_source *source, struct error *err)
 {
     uint8_t bytes[LIBVIRT_HEADER_SIZE];
     struct cursor c = cursor_over(bytes, sizeof(bytes), ORDER_LITTLE);
@@ -89,7 +132,9 @@ static bool unwrap_libvirt(struct stream_source *source, struct error *err)
                             "libvirt header: %" PRIu32
                             " octets of XML, at most %" PRIu32 " allowed",
                             length, IMAGE_CONFIG_MAX);
-    return source_skip(source, length, "libvirt XML", err);
+    head->version = version;
+    head->xml_length = length;
+    return read_text(head, source, length, "libvirt XML", err);
 }
 
 /* Set 'legacy' from the first octets; false without 'err' if it is none. */
@@ -142,10 +187,10 @@ static bool open_xl_file(struct image_input *in, struct stream_source *source,
     if (!xlfile_header_decode(in->looked_at[1].bytes, in->source.offset, &h,
                               err))
         return false;
-    if (h.mandatory_flags & XLFILE_MANDATORY_STREAM2)
+    /* A libxl stream, or what its reader refuses. */
+    if (h.mandatory_flags &
+        (XLFILE_MANDATORY_STREAM2 | ~XLFILE_MANDATORY_KNOWN))
         return true;
-    if (h.mandatory_flags & ~XLFILE_MANDATORY_KNOWN)
-        return xlfile_header_check(&h, err);
     in->has_xl_header = true;
     in->xl_source = in->source;
     return read_xl_header(in, &in->xl_source, err) &&
@@ -208,8 +253,9 @@ bool image_open(struct image_input *ret, struct stream_source *source,
     if (in->kind == STREAM_LIBVIRT || in->kind == STREAM_XENOPSD) {
         in->wrapping =
             in->kind == STREAM_LIBVIRT ? WRAPPED_LIBVIRT : WRAPPED_XENOPSD;
-        if (in->kind == STREAM_LIBVIRT ? !unwrap_libvirt(at, err)
-                                       : !unwrap_xenopsd(at, err))
+        in->head.offset = at->offset;
+        if (in->kind == STREAM_LIBVIRT ? !unwrap_libvirt(&in->head, at, err)
+                                       : !unwrap_xenopsd(&in->head, at, err))
             return false;
         if (!sniff_source(in, &in->looked_at[3], at, &in->unwrapped[1], err))
             return false;
@@ -230,6 +276,14 @@ bool image_open_legacy(struct image_input *ret, struct stream_source *source,
         return false;
     ret->source = *source;
     return true;
+}
+
+void image_legacy_in_wrapping(struct image_input *input)
+{
+    if (input->wrapping != WRAPPED_XENOPSD || input->head.unframed)
+        return;
+    input->legacy.first_round_only = true;
+    input->legacy.no_device_model = true;
 }
 
 void image_close(struct image_input *input)

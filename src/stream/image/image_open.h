@@ -36,6 +36,25 @@ enum xenopsd_type {
     XENOPSD_END = 0xffff,
 };
 
+/* Records of a suspend image before its image; real ones have one. */
+#define XENOPSD_RECORDS_MAX 16
+
+/* Octets that are kept of libvirt's XML, or of the last Xenops record. */
+#define WRAPPING_TEXT_MAX 4096
+
+/* What stood around the image, for whoever explains it. */
+struct image_wrapping_head {
+    uint64_t offset;
+    struct {
+        uint64_t offset, type, length;
+    } records[XENOPSD_RECORDS_MAX]; /* XenServer */
+    unsigned int nr_records;
+    bool unframed;                /* XenServer's older signature: no records */
+    uint32_t version, xml_length; /* libvirt */
+    char text[WRAPPING_TEXT_MAX];
+    size_t text_length;
+};
+
 /* XML and configurations are passed over or kept up to this length. */
 #define IMAGE_CONFIG_MAX XLFILE_OPTIONAL_MAX
 
@@ -43,6 +62,7 @@ struct image_input {
     enum image_form form;
     enum stream_kind kind; /* of the image, without its wrapping */
     enum image_wrapping wrapping;
+    struct image_wrapping_head head;
     struct stream_source source;  /* the image, from its first octet */
     struct legacy_options legacy; /* IMAGE_LEGACY: width and guest are set */
     bool has_xl_header;           /* IMAGE_LEGACY: it stood in an xl file */
@@ -71,6 +91,15 @@ must_check bool image_open_legacy(struct image_input *ret,
                                   const struct legacy_options *legacy,
                                   bool xl_header, struct error *err);
 void image_close(struct image_input *input);
+
+/*
+ * In a XenServer image records follow a legacy image: it has one round, and no
+ * device model of its own.  Set 'input->legacy' accordingly.
+ */
+void image_legacy_in_wrapping(struct image_input *input);
+
+/* "Xenops", "Libxc", ...; NULL for a type that is not known. */
+const char *xenopsd_type_name(uint64_t type);
 
 /* The next header of a XenServer suspend image. */
 must_check bool xenopsd_header_read(struct stream_source *source,

@@ -167,6 +167,12 @@ static bool read_ext_block(struct legacy_reader *r, const char id[4],
     struct legacy_start *start = &r->start;
     uint32_t used = 0;
 
+    if (start->nr_blocks < LEGACY_BLOCKS_MAX) {
+        start->blocks[start->nr_blocks].offset = offset - 8;
+        memcpy(start->blocks[start->nr_blocks].id, id, 4);
+        start->blocks[start->nr_blocks].length = length;
+        start->nr_blocks++;
+    }
     if (memcmp(id, "vcpu", 4) == 0) {
         if (length == XCSTREAM_VCPU_BASIC_64)
             guest_width_is(start, 8);

@@ -73,6 +73,9 @@ enum legacy_item_kind {
     LEGACY_CUT_OFF,      /* as END: a later round is incomplete, see 'why' */
 };
 
+/* Blocks of extended info that are kept account of. */
+#define LEGACY_BLOCKS_MAX 8
+
 struct legacy_start {
     unsigned int width; /* of the toolstack */
     enum legacy_guest guest;
@@ -85,6 +88,12 @@ struct legacy_start {
     bool xsave;
     bool no_ext_info;        /* from before there was any */
     uint32_t unknown_blocks; /* of the extended info, skipped */
+    struct {
+        uint64_t offset;
+        char id[4];
+        uint32_t length;
+    } blocks[LEGACY_BLOCKS_MAX]; /* of the extended info, the first ones */
+    uint32_t nr_blocks;
 };
 
 struct legacy_vcpu {

@@ -13,6 +13,9 @@
 
 #include "base/buffer.h"
 
+/* A blob has at most 4 MiB; an entry of 28 octets becomes some hundred. */
+#define LEGACY_TOOLSTACK_STRINGS_MAX ((size_t)32 << 20)
+
 enum legacy_toolstack_layout {
     TOOLSTACK_AS_EXPECTED,
     TOOLSTACK_OTHER_WIDTH, /* only the other width's layout fits */
