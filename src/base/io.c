@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/io.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -161,20 +163,134 @@ static void iov_advance(struct iovec **iov, int *nr_iov, size_t done)
     }
 }
 
+/* ---- runs ------------------------------------------------------------- */
+
+#define RUN_ZERO     (UINT64_C(1) << 63)
+#define RUN_HEAD_LEN 8
+
+static void run_head(uint64_t length, bool zero, uint8_t ret[RUN_HEAD_LEN])
+{
+    uint64_t word = htobe64(length | (zero ? RUN_ZERO : 0));
+
+    memcpy(ret, &word, RUN_HEAD_LEN);
+}
+
+/* The head of the next run; at the end of the stream nothing is left. */
+static bool run_begin(struct io *io, struct error *err)
+{
+    uint8_t head[RUN_HEAD_LEN];
+    size_t got = 0;
+    uint64_t word;
+
+    while (got < sizeof(head)) {
+        struct iovec iov = {.iov_base = head + got,
+                            .iov_len = sizeof(head) - got};
+        size_t done;
+
+        if (!io_before_transfer(io, false, err) ||
+            !io_transfer(io, false, &iov, 1, &done, err))
+            return false;
+        if (done == 0 && got == 0)
+            return true;
+        if (done == 0)
+            return error_set_at(err, ERR_TRUNCATED, io->offset,
+                                "the stream ends after %zu octets of the head "
+                                "of a run, expected %zu",
+                                got, sizeof(head));
+        got += done;
+    }
+    memcpy(&word, head, sizeof(word));
+    word = be64toh(word);
+    io->run_zero = word & RUN_ZERO;
+    io->run_left = word & ~RUN_ZERO;
+    return io->run_left > 0 ||
+           error_set_at(err, ERR_FORMAT, io->offset - RUN_HEAD_LEN,
+                        "run: no octets, expected at least 1");
+}
+
+bool io_runs_end(const struct io *io, struct error *err)
+{
+    return io->run_left == 0 ||
+           error_set_at(err, ERR_FORMAT, io->offset,
+                        "run: %" PRIu64 " octets more than the stream has",
+                        io->run_left);
+}
+
+/* Zeroes for as much of 'iov' as the run has. */
+static size_t run_zeroes(struct io *io, const struct iovec *iov, int nr_iov)
+{
+    size_t done = 0;
+
+    for (int i = 0; i < nr_iov && done < io->run_left; i++) {
+        size_t part = iov[i].iov_len;
+
+        if (part > io->run_left - done)
+            part = (size_t)(io->run_left - done);
+        memset(iov[i].iov_base, 0, part);
+        done += part;
+    }
+    return done;
+}
+
+/* Read no further than the run goes. */
+static bool run_octets(struct io *io, struct iovec *iov, int nr_iov,
+                       size_t *ret_done, struct error *err)
+{
+    uint64_t room = 0;
+    size_t kept = 0;
+    int nr = 0;
+    bool ok;
+
+    while (nr < nr_iov && room < io->run_left)
+        room += iov[nr++].iov_len;
+    if (room > io->run_left) {
+        kept = (size_t)(room - io->run_left);
+        iov[nr - 1].iov_len -= kept;
+    }
+    ok = io_before_transfer(io, false, err) &&
+         io_transfer(io, false, iov, nr, ret_done, err);
+    iov[nr - 1].iov_len += kept;
+    return ok && (*ret_done > 0 ||
+                  error_set_at(err, ERR_TRUNCATED, io->offset,
+                               "the stream ends within a run, %" PRIu64
+                               " octets before its end",
+                               io->run_left));
+}
+
+/* ---- reading ---------------------------------------------------------- */
+
+/* '*ret_done' is 0 at the end of the stream. */
+static bool read_some(struct io *io, struct iovec *iov, int nr_iov,
+                      size_t *ret_done, struct error *err)
+{
+    if (!io->runs)
+        return io_before_transfer(io, false, err) &&
+               io_transfer(io, false, iov, nr_iov, ret_done, err);
+    *ret_done = 0;
+    if (io->run_left == 0 && !run_begin(io, err))
+        return false;
+    if (io->run_left == 0)
+        return true;
+    if (io->run_zero)
+        *ret_done = run_zeroes(io, iov, nr_iov);
+    else if (!run_octets(io, iov, nr_iov, ret_done, err))
+        return false;
+    io->run_left -= *ret_done;
+    return true;
+}
+
 bool io_read_some(struct io *io, void *buffer, size_t length, size_t *ret_got,
                   struct error *err)
 {
     struct iovec iov = {.iov_base = buffer, .iov_len = length};
 
-    return io_before_transfer(io, false, err) &&
-           io_transfer(io, false, &iov, 1, ret_got, err);
+    return read_some(io, &iov, 1, ret_got, err);
 }
 
 bool io_readv_exact(struct io *io, struct iovec *iov, int nr_iov,
                     struct error *err)
 {
-    uint64_t start = io->offset;
-    uint64_t wanted = 0;
+    uint64_t wanted = 0, got = 0;
 
     for (int i = 0; i < nr_iov; i++)
         wanted += iov[i].iov_len;
@@ -182,15 +298,15 @@ bool io_readv_exact(struct io *io, struct iovec *iov, int nr_iov,
     while (nr_iov > 0) {
         size_t done;
 
-        if (!io_before_transfer(io, false, err) ||
-            !io_transfer(io, false, iov, nr_iov < IOV_MAX ? nr_iov : IOV_MAX,
-                         &done, err))
+        if (!read_some(io, iov, nr_iov < IOV_MAX ? nr_iov : IOV_MAX, &done,
+                       err))
             return false;
         if (done == 0)
             return error_set_at(err, ERR_TRUNCATED, io->offset,
                                 "the stream ends after %" PRIu64
                                 " octets, expected %" PRIu64,
-                                io->offset - start, wanted);
+                                got, wanted);
+        got += done;
         iov_advance(&iov, &nr_iov, done);
     }
     return true;
@@ -226,8 +342,8 @@ static bool io_pace(struct io *io, size_t done, struct error *err)
     return true;
 }
 
-bool io_writev_all(struct io *io, struct iovec *iov, int nr_iov,
-                   struct error *err)
+static bool write_all(struct io *io, struct iovec *iov, int nr_iov,
+                      struct error *err)
 {
     iov_advance(&iov, &nr_iov, 0);
     while (nr_iov > 0) {
@@ -246,6 +362,39 @@ bool io_writev_all(struct io *io, struct iovec *iov, int nr_iov,
     return true;
 }
 
+/* More pieces than these are a copy of their list, but never of the octets. */
+#define RUN_PIECES 1100
+
+static bool write_run(struct io *io, struct iovec *iov, int nr_iov,
+                      struct error *err)
+{
+    struct iovec pieces[RUN_PIECES + 1];
+    uint8_t head[RUN_HEAD_LEN];
+
+    while (nr_iov > 0) {
+        int nr = nr_iov < RUN_PIECES ? nr_iov : RUN_PIECES;
+        uint64_t length = 0;
+
+        for (int i = 0; i < nr; i++)
+            length += iov[i].iov_len;
+        memcpy(pieces + 1, iov, (size_t)nr * sizeof(*iov));
+        pieces[0] = (struct iovec){.iov_base = head, .iov_len = sizeof(head)};
+        run_head(length, false, head);
+        if (length > 0 && !write_all(io, pieces, nr + 1, err))
+            return false;
+        iov += nr;
+        nr_iov -= nr;
+    }
+    return true;
+}
+
+bool io_writev_all(struct io *io, struct iovec *iov, int nr_iov,
+                   struct error *err)
+{
+    return io->runs ? write_run(io, iov, nr_iov, err)
+                    : write_all(io, iov, nr_iov, err);
+}
+
 bool io_write_all(struct io *io, const void *buffer, size_t length,
                   struct error *err)
 {
@@ -258,6 +407,13 @@ bool io_write_zeroes(struct io *io, size_t length, struct error *err)
 {
     static const uint8_t zeroes[16 * 4096];
 
+    if (io->runs && length > 0) {
+        uint8_t head[RUN_HEAD_LEN];
+        struct iovec iov = {.iov_base = head, .iov_len = sizeof(head)};
+
+        run_head(length, true, head);
+        return write_all(io, &iov, 1, err);
+    }
     if (io->holes && length > 0) {
         if (!io_skip(io, length, err))
             return false;
@@ -291,6 +447,12 @@ uint64_t io_hole_ahead(struct io *io)
 {
     off_t at, data;
 
+    if (io->runs) {
+        /* What is wrong with it is told to whoever reads on. */
+        if (io->run_left == 0 && !run_begin(io, NULL))
+            return 0;
+        return io->run_zero ? io->run_left : 0;
+    }
     if (io->kind != IO_FILE)
         return 0;
     at = lseek(io->fd, 0, SEEK_CUR);
@@ -308,12 +470,79 @@ uint64_t io_hole_ahead(struct io *io)
 
 bool io_skip(struct io *io, uint64_t length, struct error *err)
 {
+    if (io->runs && io->run_zero && length <= io->run_left) {
+        io->run_left -= length;
+        return true;
+    }
     if (io->kind != IO_FILE || length > INT64_MAX ||
         lseek(io->fd, (off_t)length, SEEK_CUR) < 0)
         return error_set_errno(err, ERR_IO,
                                io->kind == IO_FILE ? errno : ESPIPE,
                                "seek %" PRIu64 " octets ahead", length);
     io->offset += length;
+    return true;
+}
+
+/* As much as the system allows anybody. */
+#define PIPE_SIZE (1 << 20)
+
+/*
+ * Only between what cannot block in the call: a pipe of our own, without
+ * waiting, or a device, of which nobody knows better.
+ */
+static bool can_move(const struct io *in, const struct io *out)
+{
+    if (in->kind == IO_OTHER || out->rate_limit)
+        return false;
+    return out->kind == IO_PIPE ||
+           (in->kind == IO_FILE && out->kind == IO_OTHER);
+}
+
+static ssize_t move_once(const struct io *in, const struct io *out,
+                         size_t length)
+{
+    if (out->kind == IO_PIPE)
+        return splice(io_fd(in), NULL, io_fd(out), NULL, length,
+                      SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    return sendfile(io_fd(out), io_fd(in), NULL, length);
+}
+
+bool io_move(struct io *in, struct io *out, uint64_t length, uint64_t *ret_done,
+             struct error *err)
+{
+    uint64_t done = 0;
+
+    *ret_done = 0;
+    if (!can_move(in, out))
+        return true;
+    if (!out->moved && out->kind == IO_PIPE &&
+        fcntl(io_fd(out), F_GETPIPE_SZ) < PIPE_SIZE)
+        /* Fewer waits for the reader; its refusal does no harm. */
+        (void)fcntl(io_fd(out), F_SETPIPE_SZ, PIPE_SIZE);
+    out->moved = true;
+    while (done < length) {
+        uint64_t left = length - done;
+        ssize_t n;
+
+        if (!io_before_transfer(in, false, err) ||
+            !io_before_transfer(out, true, err))
+            return false;
+        n = move_once(in, out, left < INT32_MAX ? (size_t)left : INT32_MAX);
+        if (n > 0) {
+            in->offset += (uint64_t)n;
+            out->offset += (uint64_t)n;
+            out->hole_at_end = false;
+            done += (uint64_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            if ((in->kind != IO_FILE && !io_wait(in, POLLIN, err)) ||
+                !io_wait(out, POLLOUT, err))
+                return false;
+        } else if (n == 0 || errno != EINTR) {
+            /* What is wrong, reading or writing it will tell. */
+            break;
+        }
+    }
+    *ret_done = done;
     return true;
 }
 

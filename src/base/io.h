@@ -34,11 +34,33 @@ struct io {
     int idle_timeout_ms; /* longest wait without progress; -1: for ever */
     int cancel_fd;       /* readable when the work is to stop; -1: none */
     uint64_t offset;     /* octets read or written since io_attach() */
+    bool moved;          /* writing: io_move() has been here */
     bool holes;          /* writing: zeroes may be skipped over */
     bool hole_at_end;    /* writing: the file is shorter than it should be */
     uint64_t rate_limit; /* writing: octets a second at most; 0: no limit */
     int64_t paced_ns;    /* private: what was written may be gone by then */
+    bool runs;           /* both sides: octets come in runs, see below */
+    bool run_zero;       /* private: of the run that is being read */
+    uint64_t run_left;   /* private */
 };
+
+/*
+ * With 'runs' set, which both sides have agreed on, zeroes cost nothing on the
+ * way.  The octets come in runs, each behind a head of 8:
+ *
+ *     0     1     2     3     4     5     6     7 octet
+ *    +-+---------------------------------------------+
+ *    |Z| length, 1 to 2^63 - 1, big-endian           |
+ *    +-+---------------------------------------------+
+ *    | Z clear: length octets.  Z set: nothing, they |
+ *    | are all zero                                  |
+ *    +-----------------------------------------------+
+ *
+ * What is read and written is the octets; 'offset' counts the wire's.  A run
+ * ends with the last octet that is meant for the reader, so another protocol
+ * may follow; io_runs_end() finds one that does not.
+ */
+must_check bool io_runs_end(const struct io *io, struct error *err);
 
 /*
  * Start on 'fd', which stays the caller's and must outlive '*ret'.  'for_write'
@@ -80,12 +102,21 @@ must_check bool io_write_zeroes(struct io *io, size_t length,
 must_check bool io_finish(struct io *io, struct error *err);
 
 /*
- * How many of the next octets of a regular file are a hole, thus zero without
- * being read; 0 where that is not known.  io_skip() moves past octets of a
- * regular file without reading them.
+ * How many of the next octets of a regular file, or of runs, are a hole, thus
+ * zero without being read; 0 where that is not known.  io_skip() moves past
+ * octets of a regular file, or of such a hole, without reading them.
  */
 uint64_t io_hole_ahead(struct io *io);
 must_check bool io_skip(struct io *io, uint64_t length, struct error *err);
+
+/*
+ * Move at most 'length' octets from 'in' to 'out' without a copy in memory of
+ * ours: the kernel passes on its own pages.  '*ret_done' is how many that were;
+ * less than 'length' where the kernel does not do it between these two, or where
+ * 'in' is at its end.
+ */
+must_check bool io_move(struct io *in, struct io *out, uint64_t length,
+                        uint64_t *ret_done, struct error *err);
 
 /*
  * Wait for 'events' (POLLIN, POLLOUT) on the descriptor, within the idle limit

@@ -79,6 +79,15 @@ struct save_callbacks {
     bool (*checkpoint)(void *context, struct error *err);
 };
 
+struct save_report {
+    uint64_t bytes;
+    uint64_t pages;
+    uint64_t zero_pages;
+    unsigned int rounds;
+    int64_t downtime_ms; /* from asking the guest to stop to the END record */
+    int64_t elapsed_ms;
+};
+
 struct save_request {
     struct host *host;
     uint32_t domid;
@@ -93,20 +102,19 @@ struct save_request {
      */
     bool noncoop;
     enum stream_kind kind;
+    bool runs; /* the other side reads runs (base/io.h): zeroes are elided */
     struct precopy_limits precopy;
     uint64_t rate_limit; /* octets a second while the guest runs; 0: none */
     const struct save_callbacks *callbacks;
     void *callback_context;
+    /*
+     * May be NULL.  All of the image is on its way: what follows is done before
+     * the save ends log-dirty mode and unmaps, for which the guest need not
+     * wait.  False ends the save with '*err', as any failure.
+     */
+    bool (*sent)(void *context, const struct save_report *report,
+                 struct error *err);
     struct engine_options options;
-};
-
-struct save_report {
-    uint64_t bytes;
-    uint64_t pages;
-    uint64_t zero_pages;
-    unsigned int rounds;
-    int64_t downtime_ms; /* from asking the guest to stop to the END record */
-    int64_t elapsed_ms;
 };
 
 must_check bool engine_save(const struct save_request *request,
@@ -140,6 +148,7 @@ struct restore_request {
      * Ports and domains below are not used.
      */
     bool noncoop;
+    bool runs; /* the stream comes in runs, see base/io.h */
     enum stream_kind kind;
     uint32_t store_evtchn;
     uint32_t store_domid;
@@ -147,6 +156,12 @@ struct restore_request {
     uint32_t console_domid;
     const struct restore_callbacks *callbacks;
     void *callback_context;
+    /*
+     * May be NULL.  All is in place: what follows is done before the restore
+     * cleans up behind itself, for which the guest need not wait.  Its failure
+     * is not the restore's, whose result stays that the guest is whole.
+     */
+    void (*whole)(void *context);
     struct engine_options options;
 };
 

@@ -22,6 +22,7 @@ static void batch_free(struct restore_batch *b)
     page_data_release(&b->data);
     free(b->pfns);
     free(b->types);
+    free(b->zero);
     free(b->fresh);
     free(b->pages);
     free(b);
@@ -37,11 +38,13 @@ static bool grow_arrays(struct restore_batch *b, struct error *err)
         return true;
     free(b->pfns);
     free(b->types);
+    free(b->zero);
     free(b->fresh);
+    b->zero = calloc(nr, sizeof(*b->zero));
     b->pfns = calloc(nr, sizeof(*b->pfns));
     b->types = calloc(nr, sizeof(*b->types));
     b->fresh = calloc(nr, sizeof(*b->fresh));
-    b->capacity = b->pfns && b->types && b->fresh ? nr : 0;
+    b->capacity = b->pfns && b->types && b->zero && b->fresh ? nr : 0;
     if (!b->capacity)
         return error_set_at(err, ERR_NO_MEMORY, b->offset,
                             "PAGE_DATA: %" PRIu32 " frames", nr);
@@ -58,6 +61,7 @@ static bool sort_frames(struct restore *r, struct restore_batch *b,
     for (uint32_t i = 0; i < b->data.nr_frames; i++) {
         uint64_t pfn = frame_pfn(b->data.frames[i]);
         unsigned int type = frame_type(b->data.frames[i]);
+        bool fresh;
 
         if (pfn >= r->nr_pfns_max)
             return error_set_at(err, ERR_FORMAT, b->offset,
@@ -67,16 +71,56 @@ static bool sort_frames(struct restore *r, struct restore_batch *b,
         r->hooks->note_type(r, pfn, type);
         if (!frame_type_needs_memory(type))
             continue;
-        if (bitmap_test_and_set(&r->seen, pfn))
-            repeats = true;
-        else
+        fresh = !bitmap_test_and_set(&r->seen, pfn);
+        if (fresh)
             b->fresh[b->nr_fresh++] = pfn;
+        else
+            repeats = true;
         if (frame_type_has_page(type)) {
             b->pfns[b->nr_pages] = pfn;
+            /* What it is if its octets do not come. */
+            b->zero[b->nr_pages] =
+                fresh && r->scrubbed ? ZERO_FRESH : ZERO_CLEAR;
             b->types[b->nr_pages++] = type;
         }
     }
     *ret_repeats = repeats;
+    return true;
+}
+
+/*
+ * Whole pages that come without octets keep their mark in 'zero', and what is
+ * in 'pages' there is not theirs unless something will look at it.
+ */
+static bool read_runs(struct restore *r, struct restore_batch *b, size_t size,
+                      struct error *err)
+{
+    size_t at = 0;
+
+    while (at < size) {
+        size_t hole = at % PAGE_SIZE == 0
+                          ? size_min(source_hole_ahead(&r->source), size - at)
+                          : 0;
+        size_t first = at / PAGE_SIZE, got;
+
+        hole -= hole % PAGE_SIZE;
+        if (hole > 0 && !b->compare) {
+            if (!source_skip_hole(&r->source, hole, err))
+                return false;
+            at += hole;
+            continue;
+        }
+        if (!source_read_some(&r->source, b->pages + at, size - at, &got, err))
+            return false;
+        if (got == 0)
+            return error_set_at(err, ERR_TRUNCATED, r->source.offset,
+                                "PAGE_DATA pages: the stream ends after %zu "
+                                "octets, expected %zu",
+                                at, size);
+        at += got;
+        for (size_t i = first; i * PAGE_SIZE < at; i++)
+            b->zero[i] = ZERO_NOT;
+    }
     return true;
 }
 
@@ -100,6 +144,9 @@ static bool read_pages(struct restore *r, struct restore_batch *b,
         b->pages = pages;
         b->pages_capacity = size;
     }
+    if (r->request->runs)
+        return read_runs(r, b, size, err);
+    memset(b->zero, ZERO_NOT, b->nr_pages);
     return source_read(&r->source, b->pages, size, "PAGE_DATA pages", err);
 }
 
@@ -119,6 +166,7 @@ static bool pass_pages(struct restore *r, struct restore_batch *b,
                             " octets, expected %" PRIu64,
                             (uint64_t)(end - at), size);
     b->file_offset = at;
+    memset(b->zero, ZERO_NOT, b->nr_pages);
     return source_skip(&r->source, size, "PAGE_DATA pages", err);
 }
 
@@ -291,6 +339,8 @@ static bool localise_batch(struct page_placer *p, int fd,
         b->file_offset = -1;
     }
     for (uint32_t i = 0; i < b->nr_pages; i++) {
+        if (b->zero[i] != ZERO_NOT)
+            continue; /* all zero: nothing in it names a frame */
         if (r->hooks->needs_localising(b->types[i]) &&
             !r->hooks->localise_page(r, b->pfns[i], b->types[i],
                                      b->pages + (size_t)i * PAGE_SIZE, err)) {
@@ -300,6 +350,27 @@ static bool localise_batch(struct page_placer *p, int fd,
         }
     }
     return true;
+}
+
+/* Pages from memory to 'to', as their marks say. */
+static void copy_pages(const struct restore_batch *b, uint32_t first,
+                       uint32_t nr, uint8_t *to, uint64_t *zero_pages)
+{
+    for (uint32_t i = 0, n; i < nr; i += n) {
+        uint8_t mark = b->zero[first + i];
+        size_t length;
+
+        for (n = 1; i + n < nr && b->zero[first + i + n] == mark; n++)
+            ;
+        length = (size_t)n * PAGE_SIZE;
+        if (mark == ZERO_NOT)
+            memcpy(to + (size_t)i * PAGE_SIZE,
+                   b->pages + (size_t)(first + i) * PAGE_SIZE, length);
+        if (mark == ZERO_CLEAR)
+            memset(to + (size_t)i * PAGE_SIZE, 0, length);
+        if (mark != ZERO_NOT)
+            *zero_pages += n;
+    }
 }
 
 static bool place_part(struct page_placer *p, int fd, struct restore_batch *b,
@@ -323,8 +394,7 @@ static bool place_part(struct page_placer *p, int fd, struct restore_batch *b,
         p->mismatches += mismatches;
         pthread_mutex_unlock(&p->lock);
     } else if (b->file_offset < 0) {
-        memcpy(mapping.pages, b->pages + (size_t)first * PAGE_SIZE,
-               (size_t)nr * PAGE_SIZE);
+        copy_pages(b, first, nr, mapping.pages, zero_pages);
     } else {
         struct restore_batch part = {
             .nr_pages = nr,

@@ -24,6 +24,11 @@
 
 #define NR_PLACERS_MAX 2
 
+/* A page that came without its octets: it is all zero. */
+#define ZERO_NOT   0u
+#define ZERO_CLEAR 1u /* what is there has to be cleared */
+#define ZERO_FRESH 2u /* it gets memory now, which is zero as it comes */
+
 struct restore_batch {
     struct restore_batch *next;
     struct page_data data; /* frame words */
@@ -33,11 +38,12 @@ struct restore_batch {
     /* Frames that have contents, in the order of their pages. */
     uint64_t *pfns;
     unsigned int *types;
+    uint8_t *zero; /* of the pages in memory: ZERO_ values */
     uint32_t nr_pages;
     /* Frames that were never seen before and need memory. */
     uint64_t *fresh;
     uint32_t nr_fresh;
-    uint32_t capacity; /* entries of the three arrays */
+    uint32_t capacity; /* entries of the arrays */
 
     /* Where the pages are: in memory, or in the file from here on. */
     uint8_t *pages;

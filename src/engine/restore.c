@@ -232,7 +232,7 @@ static bool take_records(struct restore *r, struct error *err)
             return false;
         report(r, false);
     } while (head.type != XCREC_END);
-    return page_placer_drain(&r->placer, err);
+    return io_runs_end(&r->io, err) && page_placer_drain(&r->placer, err);
 }
 
 /* ---- the whole ------------------------------------------------------- */
@@ -291,9 +291,12 @@ static bool check_headers(struct restore *r, struct error *err)
 static bool restore_prepare(struct restore *r, struct error *err)
 {
     const struct restore_request *q = r->request;
+    struct host_description host;
 
-    if (!q->host->ops->domain_info(q->host, q->domid, &r->info, err))
+    if (!q->host->ops->describe(q->host, &host, err) ||
+        !q->host->ops->domain_info(q->host, q->domid, &r->info, err))
         return false;
+    r->scrubbed = host.scrubs;
     if (q->kind != STREAM_PLAIN)
         return error_set(
             err, ERR_UNSUPPORTED,
@@ -302,6 +305,7 @@ static bool restore_prepare(struct restore *r, struct error *err)
     if (!io_attach(&r->io, q->fd, false, q->options.idle_timeout_ms,
                    q->options.cancel_fd, err))
         return false;
+    r->io.runs = q->runs;
     r->source = source_from_io(&r->io);
     r->hooks =
         r->info.type == GUEST_X86_HVM ? &restore_x86_hvm : &restore_x86_pv;
@@ -368,6 +372,8 @@ bool engine_restore(const struct restore_request *request,
             .verify_mismatches = r.placer.mismatches,
             .elapsed_ms = (clock_now_ns() - r.started_ns) / NS_PER_MS,
         };
+    if (ok && request->whole)
+        request->whole(request->callback_context);
     restore_release(&r);
     if (!ok)
         error_wrap(err, "restoring domain %" PRIu32, request->domid);

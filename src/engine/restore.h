@@ -24,6 +24,7 @@ struct restore {
 
     uint64_t nr_pfns_max; /* pfns are below this; see restore_limit_pfns() */
     struct bitmap seen;   /* pfns that have memory or are about to get it */
+    bool scrubbed;        /* by the host: memory that is new is all zero */
     bool verifying;       /* VERIFY came: pages are compared */
     struct page_placer placer;
 

@@ -21,6 +21,7 @@
 /* Zero pages in a row that are worth a system call of their own. */
 #define MIN_HOLE_FILE   2
 #define MIN_HOLE_STREAM 16
+#define MIN_HOLE_RUNS   1 /* of a wire that has them */
 
 #define EVENT_INTERVAL_NS (200 * NS_PER_MS)
 
@@ -432,9 +433,12 @@ static bool save_prepare(struct save *s, struct error *err)
                    q->options.cancel_fd, err))
         return false;
     s->io.rate_limit = q->rate_limit;
+    s->io.runs = q->runs;
     s->sink = sink_to_io(&s->io);
     return save_pipeline_start(&s->pipeline, s, &s->sink,
-                               s->io.holes ? MIN_HOLE_FILE : MIN_HOLE_STREAM,
+                               s->io.runs    ? MIN_HOLE_RUNS
+                               : s->io.holes ? MIN_HOLE_FILE
+                                             : MIN_HOLE_STREAM,
                                err);
 }
 
@@ -473,22 +477,27 @@ bool engine_save(const struct save_request *request, struct save_report *ret,
 
     s.reported_ns = s.started_ns;
     ok = save_prepare(&s, err) && save_run(&s, err);
+    if (!ok)
+        error_wrap(err, "saving domain %" PRIu32, request->domid);
     if (ok) {
         int64_t now = clock_now_ns();
+        struct save_report done;
 
         s.event.downtime_ms = (now - s.stopped_ns) / NS_PER_MS;
         enter_phase(&s, PHASE_DONE);
-        *ret = (struct save_report){
-            .bytes = s.sink.offset,
+        done = (struct save_report){
+            .bytes = s.io.offset,
             .pages = s.event.pages,
             .zero_pages = s.event.zero_pages,
             .rounds = s.event.round,
             .downtime_ms = s.event.downtime_ms,
             .elapsed_ms = (now - s.started_ns) / NS_PER_MS,
         };
+        ok = !request->sent ||
+             request->sent(request->callback_context, &done, err);
+        if (ok)
+            *ret = done;
     }
     save_release(&s);
-    if (!ok)
-        error_wrap(err, "saving domain %" PRIu32, request->domid);
     return ok;
 }

@@ -45,6 +45,7 @@ struct host_description {
     uint32_t version_major;
     uint32_t version_minor;
     bool superpages; /* populate() can be asked for order 9 */
+    bool scrubs;     /* what populate() gives is all zero */
     bool log_dirty;  /* live moves are possible */
 };
 
@@ -312,7 +313,8 @@ struct host_ops {
      * Load a part into a paused domain that has its memory and contexts and
      * has not run.  Parts come in their order, each once; one that comes
      * before its turn is ERR_STATE.  What makes no sense to this host is
-     * ERR_FORMAT, and the domain then only fit to be destroyed.
+     * ERR_FORMAT, and the domain then only fit to be destroyed.  A host that
+     * works on it while the next is prepared says so at the next call.
      */
     must_check bool (*guest_state_set)(struct host *host, uint32_t domid,
                                        enum state_part part,
@@ -387,7 +389,7 @@ must_check bool host_report(struct host *host, struct buffer *ret,
  * What a module exports as 'xenferry_host_module'.  A module of another
  * HOST_MODULE_VERSION is refused.
  */
-#define HOST_MODULE_VERSION 2u
+#define HOST_MODULE_VERSION 3u
 
 struct host_module {
     uint32_t version;

@@ -22,15 +22,12 @@ static bool request_part(const struct request *r, struct tenant **ret,
     return true;
 }
 
-static bool state_get(struct request *r, struct error *err)
+bool control_append_part(struct tenant *t, enum state_part part,
+                         struct buffer *ret, struct error *err)
 {
     cleanup(guest_state_release) struct guest_state s = {0};
-    enum state_part part;
-    struct tenant *t;
     bool ok;
 
-    if (!request_part(r, &t, &part, err))
-        return false;
     hosted_take(&t->h);
     ok = tenant_is_suspended(t) ||
          error_set(err, ERR_STATE,
@@ -44,8 +41,17 @@ static bool state_get(struct request *r, struct error *err)
         ok = store_service_save(t->store, &t->store_guest, &s.store, err);
     if (!ok)
         return false;
-    guest_state_encode(&s, part, r->answer_data);
-    return buffer_check(r->answer_data, state_part_name(part), err);
+    guest_state_encode(&s, part, ret);
+    return buffer_check(ret, state_part_name(part), err);
+}
+
+static bool state_get(struct request *r, struct error *err)
+{
+    enum state_part part;
+    struct tenant *t;
+
+    return request_part(r, &t, &part, err) &&
+           control_append_part(t, part, r->answer_data, err);
 }
 
 static bool set_part(struct tenant *t, enum state_part part,

@@ -49,8 +49,12 @@ void answer_text(struct request *r, const char *name, const char *value);
 void answer_number(struct request *r, const char *name, uint64_t value);
 void answer_flag(struct request *r, const char *name, bool value);
 
-/* control_domain.c, control_state.c, control_noncoop.c: false and ERR_USAGE if 'op' is not one of
-   theirs. */
+/* One part of a suspended domain's state, encoded, to the end of '*ret'. */
+must_check bool control_append_part(struct tenant *t, enum state_part part,
+                                    struct buffer *ret, struct error *err);
+
+/* control_domain.c, control_state.c, control_noncoop.c: what each serves, to an
+   entry without a name. */
 struct request_handler {
     const char *op;
     bool (*handle)(struct request *r, struct error *err);

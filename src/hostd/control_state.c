@@ -229,17 +229,44 @@ static bool dirty_peek(struct request *r, struct error *err)
 
 /* ---- state ------------------------------------------------------------- */
 
+/*
+ * All that there is beside memory, in one answer: after the context the
+ * parameters, 8 octets each, and the parts, each behind its length in 4.
+ */
+static bool append_all(struct request *r, struct tenant *t, struct error *err)
+{
+    struct buffer *out = r->answer_data;
+
+    answer_number(r, "context", out->length);
+    answer_number(r, "params", HVM_PARAMS_MAX);
+    for (unsigned int i = 0; i < HVM_PARAMS_MAX; i++)
+        buffer_u64(out, t->h.m.hvm_param[i]);
+    for (unsigned int part = 0; part < STATE_NR_PARTS; part++) {
+        cleanup(buffer_release) struct buffer body = {0};
+
+        if (!control_append_part(t, part, &body, err))
+            return false;
+        buffer_u32(out, (uint32_t)body.length);
+        buffer_bytes(out, body.bytes, body.length);
+    }
+    return buffer_check(out, "state", err);
+}
+
+/* With "all" and of a guest that stands still, everything else as well. */
 static bool context_get(struct request *r, struct error *err)
 {
     struct tenant *t;
-    bool ok;
+    bool ok, suspended;
 
     if (!request_domain(r, &t, err))
         return false;
     hosted_take(&t->h);
     ok = refuse_unless_paused(t, err) &&
          hvm_context_save(&t->h, r->answer_data, err);
+    suspended = tenant_is_suspended(t);
     hosted_give(&t->h);
+    if (ok && suspended && request_flag(r, "all"))
+        ok = append_all(r, t, err);
     return ok;
 }
 

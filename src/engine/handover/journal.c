@@ -18,7 +18,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-#define FOLDER "moves"
+#define JOURNAL_ROOM 4096u /* more than a move has to say */
+#define FOLDER       "moves"
 
 const char *handover_role_name(enum handover_role role)
 {
@@ -63,18 +64,27 @@ static bool append_line(struct journal *j, struct json_object *json, bool sync,
     cleanup(buffer_release) struct buffer line = {0};
     const char *text;
     ssize_t done;
+    size_t length;
 
     json_object_object_add(json, "time", json_object_new_int64(time(NULL)));
     text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN);
     buffer_format(&line, "%08" PRIx32 " %s\n", crc32_of(text, strlen(text)),
                   text);
+    length = line.length;
+    /*
+     * Room that is there already: forced to the disk without waiting for the
+     * file system's own journal, which others fill.
+     */
+    if (j->length == 0)
+        buffer_zeroes(&line, JOURNAL_ROOM - size_min(length, JOURNAL_ROOM));
     if (!buffer_check(&line, "journal", err))
         return false;
     /* One call: a line is there, or cut and then not there. */
-    done = write(j->fd, line.bytes, line.length);
+    done = pwrite(j->fd, line.bytes, line.length, (off_t)j->length);
     if (done != (ssize_t)line.length)
         return error_set_errno(err, ERR_IO, done < 0 ? errno : ENOSPC, "%s",
                                j->path);
+    j->length += length;
     if (sync && fdatasync(j->fd) != 0)
         return error_set_errno(err, ERR_IO, errno, "%s", j->path);
     return true;
@@ -141,7 +151,8 @@ static bool read_lines(struct journal *j, struct error *err)
             break;
         at = end + 1;
     }
-    if (end && end + 1 != text + got)
+    j->length = (size_t)(at - text);
+    if (end && end[1])
         return error_set(err, ERR_FORMAT,
                          "%s: a line at offset %td does not match its checksum",
                          j->path, at - text);
@@ -202,8 +213,7 @@ bool journal_create(struct journal *ret, const char *folder,
     if (mkdir(moves, 0700) != 0 && errno != EEXIST)
         return error_set_errno(err, ERR_IO, errno, "%s", moves);
     if (!name_it(&j, folder, facts->move, err) ||
-        !file_open(j.path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600, &j.fd,
-                   err) ||
+        !file_open(j.path, O_RDWR | O_CREAT | O_EXCL, 0600, &j.fd, err) ||
         !lock_it(&j, &busy, err))
         return false;
     json = json_object_new_object();
@@ -240,7 +250,7 @@ bool journal_open(struct journal *ret, const char *folder,
     memcpy(j.facts.move, move, MOVE_ID_MAX);
     if (!name_it(&j, folder, move, err))
         return false;
-    j.fd = open(j.path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    j.fd = open(j.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (j.fd < 0 && errno == ENOENT) {
         *ret_found = false;
         return true;

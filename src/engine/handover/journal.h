@@ -11,7 +11,7 @@
  *
  * The first line has the facts of the move, the others a "state".  A last line
  * that is cut or does not match its checksum was never acted on, and is not
- * there.  The file is locked as long as it is open, so one process at a time
+ * there; zeroes behind the last are room for more.  The file is locked as long as it is open, so one process at a time
  * decides about a move.
  */
 #ifndef ENGINE_HANDOVER_JOURNAL_H
@@ -38,6 +38,7 @@ struct move_facts {
 
 struct journal {
     int fd; /* owned, locked; -1: none */
+    size_t length; /* of its lines; the file is longer */
     char path[512];
     enum handover_role role;
     struct move_facts facts;

@@ -11,7 +11,7 @@
  *
  *   source   move      who wants to come, what it needs
  *   target   accept    or refuse: error, code
- *   source   the libxc image, as octets
+ *   source   the libxc image, in runs (base/io.h): zeroes are only counted
  *   target   ready     a whole copy is here, paused; or failed: error, code
  *   source   release   it is yours
  *   target   running   or failed: it never ran here, and is yours again

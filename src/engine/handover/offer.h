@@ -10,7 +10,7 @@
 #include "engine/handover/message.h"
 #include "host/keeper.h"
 
-#define OFFER_PROTOCOL 1u
+#define OFFER_PROTOCOL 2u
 /* What the target has to understand, blank-separated. */
 #define OFFER_FEATURES "non-cooperative-1"
 

@@ -23,8 +23,10 @@ struct source {
     struct journal journal;
     struct talk talk;
     int64_t began_ns;
-    /* When each part of the blackout began. */
-    int64_t stop_ns, final_ns, state_ns, sent_ns, released_ns;
+    /* When each part of the blackout began, and when it was over. */
+    int64_t stop_ns, final_ns, state_ns, sent_ns, released_ns, running_ns;
+    bool released; /* 'outcome' says what became of it */
+    enum move_outcome outcome;
 };
 
 static void source_release(struct source *s)
@@ -160,7 +162,7 @@ static void on_event(void *context, const struct engine_event *e)
         s->final_ns = now;
     if (e->phase == PHASE_STATE && !s->state_ns)
         s->state_ns = now;
-    if (e->phase == PHASE_FINAL)
+    if (e->phase == PHASE_STATE)
         s->report->rest_pages = e->round_total;
     handover_event(s->options, e);
 }
@@ -197,40 +199,6 @@ static void hear_reason(struct source *s, struct error *err)
         error_set(err, reason.code, "the target: %.400s", reason.text);
 }
 
-static bool send_image(struct source *s, struct error *err)
-{
-    const struct handover_options *o = s->options;
-    struct save_request request = {
-        .host = o->host,
-        .domid = s->guest.domid,
-        .fd = s->request->transport->send_fd,
-        .live = s->request->live,
-        .precopy = s->request->precopy,
-        .noncoop = true,
-        .rate_limit = s->request->bandwidth_cap,
-        .callbacks = &callbacks,
-        .callback_context = s,
-        .options = {.log = o->log,
-                    .event = on_event,
-                    .event_context = s,
-                    .cancel_fd = o->cancel_fd,
-                    .idle_timeout_ms = o->timeout_ms},
-    };
-    struct save_report saved;
-
-    tell(s, MOVE_STEP_SAVE);
-    if (!engine_save(&request, &saved, err)) {
-        hear_reason(s, err);
-        return false;
-    }
-    s->sent_ns = clock_now_ns();
-    s->report->rounds = saved.rounds;
-    s->report->pages = saved.pages;
-    s->report->zero_pages = saved.zero_pages;
-    s->report->bytes = saved.bytes;
-    return note(s, SOURCE_SENT, false, err);
-}
-
 /* ---- handing over -------------------------------------------------------- */
 
 static bool wait_ready(struct source *s, struct error *err)
@@ -250,31 +218,82 @@ static bool wait_ready(struct source *s, struct error *err)
  * From the journal's RELEASED on the guest is the target's, unless it says that
  * it is not.
  */
-static bool release_guest(struct source *s, enum move_outcome *ret,
-                          struct error *err)
+static bool release_guest(struct source *s, struct error *err)
 {
     struct json_object *m;
     bool refused;
 
-    tell(s, MOVE_STEP_HANDOVER);
     s->talk.in.cancel_fd = s->talk.out.cancel_fd = -1;
-    *ret = MOVE_UNDECIDED;
+    s->released = true;
+    s->outcome = MOVE_UNDECIDED;
     if (!message_send(&s->talk.out, message_make("release"), err))
         return false;
     s->released_ns = clock_now_ns();
     fault_point("source.release.sent", s->talk.out.fd);
+    tell(s, MOVE_STEP_HANDOVER);
     if (message_expect(&s->talk.in, "running", &m, &refused, err)) {
+        s->running_ns = clock_now_ns();
         json_object_put(m);
         fault_point("source.running.received", s->talk.out.fd);
+        s->outcome = MOVE_DONE;
         return true;
     }
     if (refused) {
         error_wrap(err, "the target could not start the guest");
-        *ret =
+        s->outcome =
             take_back(s->options, &s->journal, s->guest.domid, s->guest.name);
         if (s->journal.state == SOURCE_BACK)
             journal_remove(&s->journal);
     }
+    return false;
+}
+
+/*
+ * The image is on its way.  The guest stands still until the target runs it, so
+ * everything else, the save's own end as well, comes after that.
+ */
+static bool on_sent(void *context, const struct save_report *saved,
+                    struct error *err)
+{
+    struct source *s = context;
+
+    s->sent_ns = clock_now_ns();
+    s->report->rounds = saved->rounds;
+    s->report->pages = saved->pages;
+    s->report->zero_pages = saved->zero_pages;
+    s->report->bytes = saved->bytes;
+    return note(s, SOURCE_SENT, false, err) && wait_ready(s, err) &&
+           note(s, SOURCE_RELEASED, true, err) && release_guest(s, err);
+}
+
+static bool hand_over(struct source *s, struct error *err)
+{
+    const struct handover_options *o = s->options;
+    struct save_request request = {
+        .host = o->host,
+        .domid = s->guest.domid,
+        .fd = s->request->transport->send_fd,
+        .live = s->request->live,
+        .precopy = s->request->precopy,
+        .noncoop = true,
+        .runs = true,
+        .rate_limit = s->request->bandwidth_cap,
+        .callbacks = &callbacks,
+        .callback_context = s,
+        .sent = on_sent,
+        .options = {.log = o->log,
+                    .event = on_event,
+                    .event_context = s,
+                    .cancel_fd = o->cancel_fd,
+                    .idle_timeout_ms = o->timeout_ms},
+    };
+    struct save_report saved;
+
+    tell(s, MOVE_STEP_SAVE);
+    if (engine_save(&request, &saved, err))
+        return true;
+    if (!s->sent_ns)
+        hear_reason(s, err);
     return false;
 }
 
@@ -332,15 +351,14 @@ static enum move_outcome back_out(struct source *s)
 static void complete_report(struct source *s)
 {
     struct handover_report *r = s->report;
-    int64_t now = clock_now_ns();
 
-    r->elapsed_ns = now - s->began_ns;
-    r->blackout_ns = now - s->stop_ns;
+    r->elapsed_ns = s->running_ns - s->began_ns;
+    r->blackout_ns = s->running_ns - s->stop_ns;
     r->stop_ns = s->final_ns - s->stop_ns;
     r->final_ns = s->state_ns - s->final_ns;
     r->state_ns = s->sent_ns - s->state_ns;
     r->handover_ns = s->released_ns - s->sent_ns;
-    r->resume_ns = now - s->released_ns;
+    r->resume_ns = s->running_ns - s->released_ns;
 }
 
 bool handover_source(const struct handover_options *options,
@@ -363,13 +381,11 @@ bool handover_source(const struct handover_options *options,
     *ret_outcome = MOVE_KEPT;
     if (!find_guest(&s, err))
         return false;
-    if (!agree(&s, err) || !send_image(&s, err) || !wait_ready(&s, err) ||
-        !note(&s, SOURCE_RELEASED, true, err)) {
-        *ret_outcome = back_out(&s);
+    if (!agree(&s, err) || !hand_over(&s, err)) {
+        /* RELEASED or later has been dealt with. */
+        *ret_outcome = s.released ? s.outcome : back_out(&s);
         return false;
     }
-    if (!release_guest(&s, ret_outcome, err))
-        return false;
     complete_report(&s);
     *ret_outcome = MOVE_DONE;
     *ret = report;

@@ -23,6 +23,10 @@ struct target {
     struct talk talk;
     bool made; /* the domain is ours to destroy */
     bool paused;
+    /* What became of the move once its image was whole. */
+    enum move_outcome outcome;
+    bool ended_well;
+    struct error error;
 };
 
 static void target_release(struct target *t)
@@ -126,28 +130,6 @@ static void on_event(void *context, const struct engine_event *e)
     struct target *t = context;
 
     handover_event(t->options, e);
-}
-
-static bool restore_image(struct target *t, struct error *err)
-{
-    const struct handover_options *o = t->options;
-    struct restore_request request = {
-        .host = o->host,
-        .domid = t->facts.domid,
-        .fd = t->request->transport->recv_fd,
-        .noncoop = true,
-        .callbacks = &plain_restore,
-        .callback_context = t,
-        .options = {.log = o->log,
-                    .event = on_event,
-                    .event_context = t,
-                    .cancel_fd = o->cancel_fd,
-                    .idle_timeout_ms = o->timeout_ms},
-    };
-    struct restore_report restored;
-
-    tell(t, MOVE_STEP_RESTORE);
-    return engine_restore(&request, &restored, err);
 }
 
 /* ---- in the source's hands ------------------------------------------------ */
@@ -318,6 +300,52 @@ static bool make_domain(struct target *t, const struct move_offer *offer,
     return ok && k->ops->create(k, &offer->guest, err);
 }
 
+/* Whole, and paused: from here on what happens is the source's to say. */
+static bool be_ready(struct target *t, enum move_outcome *ret,
+                     struct error *err)
+{
+    fault_point("target.restored", t->talk.out.fd);
+    *ret = MOVE_UNDECIDED;
+    if (!note(t, TARGET_READY, err))
+        return false;
+    if (!message_send(&t->talk.out, message_make("ready"), err))
+        return error_wrap(err, "the guest is here, whole and paused");
+    fault_point("target.ready.sent", t->talk.out.fd);
+    tell(t, MOVE_STEP_READY);
+    return serve(t, ret, err);
+}
+
+static void on_whole(void *context)
+{
+    struct target *t = context;
+
+    t->ended_well = be_ready(t, &t->outcome, &t->error);
+}
+
+static bool restore_image(struct target *t, struct error *err)
+{
+    const struct handover_options *o = t->options;
+    struct restore_request request = {
+        .host = o->host,
+        .domid = t->facts.domid,
+        .fd = t->request->transport->recv_fd,
+        .noncoop = true,
+        .runs = true,
+        .callbacks = &plain_restore,
+        .callback_context = t,
+        .whole = on_whole,
+        .options = {.log = o->log,
+                    .event = on_event,
+                    .event_context = t,
+                    .cancel_fd = o->cancel_fd,
+                    .idle_timeout_ms = o->timeout_ms},
+    };
+    struct restore_report restored;
+
+    tell(t, MOVE_STEP_RESTORE);
+    return engine_restore(&request, &restored, err);
+}
+
 static bool take_guest(struct target *t, struct json_object *m,
                        enum move_outcome *ret, struct error *err)
 {
@@ -344,15 +372,10 @@ static bool take_guest(struct target *t, struct json_object *m,
         *err = reason;
         return false;
     }
-    fault_point("target.restored", t->talk.out.fd);
-    *ret = MOVE_UNDECIDED;
-    if (!note(t, TARGET_READY, err))
-        return false;
-    tell(t, MOVE_STEP_READY);
-    if (!message_send(&t->talk.out, message_make("ready"), err))
-        return error_wrap(err, "the guest is here, whole and paused");
-    fault_point("target.ready.sent", t->talk.out.fd);
-    return serve(t, ret, err);
+    *ret = t->outcome;
+    if (!t->ended_well && err)
+        *err = t->error;
+    return t->ended_well;
 }
 
 /* ---- a source that asks --------------------------------------------------- */

@@ -31,11 +31,27 @@ struct guest_ram {
     uint64_t nr_gfns;
 };
 
+/*
+ * What a guest that stands still has beside memory, brought along with its
+ * context: the parts are asked for one by one, and it waits meanwhile.  Each
+ * is given out once; whatever may change it ends all.
+ */
+struct ahead {
+    uint32_t domid; /* 0: nothing is there */
+    struct buffer octets;
+    size_t params, nr_params; /* where in 'octets', and how many */
+    struct {
+        size_t at, length;
+    } part[STATE_NR_PARTS];
+    enum state_part next;
+};
+
 struct embedded {
     struct host host;
     struct hostd_client client;
     pthread_mutex_t mutex; /* ram */
     struct guest_ram ram;
+    struct ahead ahead;
 };
 
 static struct embedded *embedded_of(struct host *host)
@@ -66,12 +82,26 @@ static bool tell(struct host *host, struct json_object *request,
     return ask(host, request, NULL, 0, NULL, NULL, err);
 }
 
+/* Without waiting for the answer; the next question finds a refusal. */
+static bool post(struct host *host, struct json_object *request,
+                 const void *data, size_t length, struct error *err)
+{
+    return hostd_post(&embedded_of(host)->client, request, data, length, err);
+}
+
+static void ahead_drop(struct embedded *e)
+{
+    buffer_release(&e->ahead.octets);
+    e->ahead = (struct ahead){.domid = 0};
+}
+
 /* ---- the host, and domains --------------------------------------------- */
 
 static void op_close(struct host *host)
 {
     struct embedded *e = embedded_of(host);
 
+    ahead_drop(e);
     hostd_client_close(&e->client);
     close_fd(&e->ram.fd);
     pthread_mutex_destroy(&e->mutex);
@@ -89,6 +119,7 @@ static bool op_describe(struct host *host, struct host_description *ret,
                                      .version_major = 4,
                                      .version_minor = 17,
                                      .superpages = true,
+                                     .scrubs = true,
                                      .log_dirty = true};
     snprintf(ret->version, sizeof(ret->version), "%s",
              hostd_text(info, "version"));
@@ -111,6 +142,7 @@ static bool op_domain_info(struct host *host, uint32_t domid,
     struct json_object *info;
 
     forget_ram(embedded_of(host), domid);
+    ahead_drop(embedded_of(host));
     if (!ask(host, hostd_request_about("domain-info", domid), NULL, 0, NULL,
              &info, err))
         return false;
@@ -457,16 +489,66 @@ static bool op_grant_table_seed(struct host *host, uint32_t domid,
     return tell(host, request, err);
 }
 
+/* 'octets' become ours; what stands in them from 'at' on is looked up. */
+static bool ahead_take(struct embedded *e, uint32_t domid,
+                       struct buffer *octets, size_t at, uint64_t nr_params,
+                       struct error *err)
+{
+    struct cursor c =
+        cursor_over(octets->bytes + at, octets->length - at, ORDER_LITTLE);
+    struct ahead a = {.domid = domid, .params = at, .nr_params = nr_params};
+
+    /* Bounded by the octets that are there. */
+    if (nr_params > (octets->length - at) / sizeof(uint64_t))
+        return error_set(err, ERR_PEER,
+                         "host: %" PRIu64 " parameters in %zu "
+                         "octets",
+                         nr_params, octets->length - at);
+    (void)cursor_bytes(&c, nr_params * sizeof(uint64_t));
+    for (unsigned int i = 0; i < STATE_NR_PARTS; i++) {
+        size_t length = cursor_u32(&c);
+
+        a.part[i].at = octets->length - cursor_left(&c);
+        a.part[i].length = length;
+        (void)cursor_bytes(&c, length);
+    }
+    if (c.bad || cursor_left(&c))
+        return error_set(err, ERR_PEER,
+                         "host: state of %zu octets does not "
+                         "add up",
+                         octets->length - at);
+    a.octets = MOVE(*octets);
+    e->ahead = a;
+    return true;
+}
+
 static bool op_hvm_context_get(struct host *host, uint32_t domid,
                                struct buffer *ret, struct error *err)
 {
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
+    struct json_object *request = hostd_request_about("context-get", domid);
+    struct embedded *e = embedded_of(host);
+    struct json_object *answer;
+    uint64_t length, nr_params;
 
-    if (!ask(host, hostd_request_about("context-get", domid), NULL, 0, &reply,
-             NULL, err))
+    ahead_drop(e);
+    if (request)
+        json_object_object_add(request, "all", json_object_new_boolean(true));
+    if (!ask(host, request, NULL, 0, &reply, &answer, err))
         return false;
-    buffer_bytes(ret, reply.data.bytes, reply.data.length);
-    return buffer_check(ret, "HVM context", err);
+    length = hostd_number(answer, "context");
+    nr_params = hostd_number(answer, "params");
+    json_object_put(answer);
+    if (!length)
+        length = reply.data.length;
+    if (length > reply.data.length)
+        return error_set(err, ERR_PEER,
+                         "host: a context of %" PRIu64 " octets in %zu", length,
+                         reply.data.length);
+    buffer_bytes(ret, reply.data.bytes, length);
+    return buffer_check(ret, "HVM context", err) &&
+           (!nr_params ||
+            ahead_take(e, domid, &reply.data, length, nr_params, err));
 }
 
 static bool op_hvm_context_set(struct host *host, uint32_t domid,
@@ -480,9 +562,18 @@ static bool op_hvm_context_set(struct host *host, uint32_t domid,
 static bool op_hvm_param_get(struct host *host, uint32_t domid, uint32_t index,
                              uint64_t *ret, struct error *err)
 {
-    struct json_object *request = hostd_request_about("param-get", domid);
-    struct json_object *answer;
+    struct json_object *request, *answer;
+    const struct ahead *a = &embedded_of(host)->ahead;
 
+    if (a->domid == domid && index < a->nr_params) {
+        struct cursor c =
+            cursor_over(a->octets.bytes + a->params + index * sizeof(*ret),
+                        sizeof(*ret), ORDER_LITTLE);
+
+        *ret = cursor_u64(&c);
+        return true;
+    }
+    request = hostd_request_about("param-get", domid);
     add_number(request, "index", index);
     if (!ask(host, request, NULL, 0, NULL, &answer, err))
         return false;
@@ -496,6 +587,7 @@ static bool op_hvm_param_set(struct host *host, uint32_t domid, uint32_t index,
 {
     struct json_object *request = hostd_request_about("param-set", domid);
 
+    ahead_drop(embedded_of(host));
     add_number(request, "index", index);
     add_number(request, "value", value);
     return tell(host, request, err);
@@ -508,8 +600,19 @@ static bool op_guest_state_get(struct host *host, uint32_t domid,
                                struct error *err)
 {
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
-    struct json_object *request = hostd_request_about("state-get", domid);
+    struct ahead *a = &embedded_of(host)->ahead;
+    struct json_object *request;
 
+    if (a->domid == domid && part == a->next) {
+        bool ok = guest_state_decode(
+            ret, part, a->octets.bytes + a->part[part].at, a->part[part].length,
+            ORDER_LITTLE, ERROR_NO_OFFSET, err);
+
+        if (!ok || ++a->next == STATE_NR_PARTS)
+            ahead_drop(embedded_of(host));
+        return ok;
+    }
+    request = hostd_request_about("state-get", domid);
     add_number(request, "part", part);
     return ask(host, request, NULL, 0, &reply, NULL, err) &&
            guest_state_decode(ret, part, reply.data.bytes, reply.data.length,
@@ -529,7 +632,8 @@ static bool op_guest_state_set(struct host *host, uint32_t domid,
         json_object_put(request);
         return false;
     }
-    return ask(host, request, body.bytes, body.length, NULL, NULL, err);
+    /* One that is not taken is so for the next, or for settle(). */
+    return post(host, request, body.bytes, body.length, err);
 }
 
 static bool op_guest_state_settle(struct host *host, uint32_t domid,

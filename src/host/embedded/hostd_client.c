@@ -12,6 +12,10 @@
 /* Longer than the host itself waits for anything. */
 #define ANSWER_MS 60000
 
+/* Answers that nobody has read yet: a few octets each, for which the socket has
+   room. */
+#define POSTED_MAX 32
+
 bool hostd_run_folder(char *ret, size_t size, struct error *err)
 {
     const char *base = secure_getenv("XDG_RUNTIME_DIR");
@@ -87,25 +91,6 @@ struct json_object *hostd_request_about(const char *op, uint32_t domid)
     return request;
 }
 
-static bool exchange(struct hostd_client *c, const struct hostd_message *out,
-                     struct hostd_message *ret, struct error *err)
-{
-    bool end = false;
-    bool ok;
-
-    pthread_mutex_lock(&c->mutex);
-    ok = !c->broken || error_set(err, ERR_PEER, "host: the connection is lost");
-    if (ok) {
-        ok = hostd_send(c->fd, out, deadline_after_ms(ANSWER_MS), err) &&
-             hostd_receive(c->fd, ret, deadline_after_ms(ANSWER_MS), &end, err);
-        if (ok && end)
-            ok = error_set(err, ERR_PEER, "host: it closed the connection");
-        c->broken = !ok;
-    }
-    pthread_mutex_unlock(&c->mutex);
-    return ok;
-}
-
 static enum error_code code_of(const char *name)
 {
     for (int code = ERR_FORMAT; code <= ERR_USAGE; code++)
@@ -124,6 +109,83 @@ static bool check_answer(struct json_object *answer, struct error *err)
                      hostd_text(answer, "error"));
 }
 
+static bool receive_answer(struct hostd_client *c, struct hostd_message *ret,
+                           struct error *err)
+{
+    bool end = false;
+
+    return hostd_receive(c->fd, ret, deadline_after_ms(ANSWER_MS), &end, err) &&
+           (!end || error_set(err, ERR_PEER, "host: it closed the connection"));
+}
+
+/* The first refusal of what was posted is '*ret_refusal'. */
+static bool receive_posted(struct hostd_client *c, bool *ret_refused,
+                           struct error *ret_refusal, struct error *err)
+{
+    for (; c->nr_posted; c->nr_posted--) {
+        cleanup(hostd_message_release) struct hostd_message in = {.fd = -1};
+        struct json_object *answer;
+
+        if (!receive_answer(c, &in, err))
+            return false;
+        if (*ret_refused)
+            continue;
+        answer = json_tokener_parse((const char *)in.text.bytes);
+        *ret_refused = !check_answer(answer, ret_refusal);
+        json_object_put(answer);
+    }
+    return true;
+}
+
+/* 'ret' NULL: without waiting for the answer. */
+static bool exchange(struct hostd_client *c, const struct hostd_message *out,
+                     struct hostd_message *ret, struct error *err)
+{
+    struct error refusal;
+    bool refused = false;
+    bool ok;
+
+    pthread_mutex_lock(&c->mutex);
+    ok = !c->broken || error_set(err, ERR_PEER, "host: the connection is lost");
+    if (ok) {
+        ok = (!ret && c->nr_posted < POSTED_MAX) ||
+             receive_posted(c, &refused, &refusal, err);
+        if (ok && !refused) {
+            ok = hostd_send(c->fd, out, deadline_after_ms(ANSWER_MS), err) &&
+                 (!ret || receive_answer(c, ret, err));
+            c->nr_posted += ok && !ret;
+        }
+        c->broken = !ok;
+    }
+    pthread_mutex_unlock(&c->mutex);
+    if (ok && refused && err)
+        *err = refusal;
+    return ok && !refused;
+}
+
+/* 'request' is used up. */
+static bool write_request(struct hostd_message *out,
+                          struct json_object *request, const void *data,
+                          size_t length, struct error *err)
+{
+    if (!request)
+        return error_set(err, ERR_NO_MEMORY, "request: no memory");
+    buffer_text(&out->text, json_object_to_json_string(request));
+    json_object_put(request);
+    if (length)
+        buffer_bytes(&out->data, data, length);
+    return true;
+}
+
+bool hostd_post(struct hostd_client *c, struct json_object *request,
+                const void *data, size_t length, struct error *err)
+{
+    cleanup(hostd_message_release) struct hostd_message out = {.fd = -1};
+
+    return write_request(&out, request, data, length, err) &&
+           exchange(c, &out, NULL, err);
+}
+
 bool hostd_call(struct hostd_client *c, struct json_object *request,
                 const void *data, size_t length, struct hostd_message *ret,
                 struct json_object **ret_json, struct error *err)
@@ -132,13 +194,8 @@ bool hostd_call(struct hostd_client *c, struct json_object *request,
     cleanup(hostd_message_release) struct hostd_message in = {.fd = -1};
     struct json_object *answer;
 
-    if (!request)
-        return error_set(err, ERR_NO_MEMORY, "request: no memory");
-    buffer_text(&out.text, json_object_to_json_string(request));
-    json_object_put(request);
-    if (length)
-        buffer_bytes(&out.data, data, length);
-    if (!exchange(c, &out, &in, err))
+    if (!write_request(&out, request, data, length, err) ||
+        !exchange(c, &out, &in, err))
         return false;
     answer = json_tokener_parse((const char *)in.text.bytes);
     if (!check_answer(answer, err)) {

@@ -16,6 +16,7 @@ struct hostd_client {
     pthread_mutex_t mutex;
     int fd;
     bool broken; /* replies may be out of step: nothing more is asked */
+    unsigned int nr_posted; /* their answers have not been read */
 };
 
 /*
@@ -45,6 +46,13 @@ must_check bool hostd_call(struct hostd_client *c, struct json_object *request,
                            const void *data, size_t length,
                            struct hostd_message *ret,
                            struct json_object **ret_json, struct error *err);
+
+/*
+ * The same without waiting for the answer.  A refusal is the result of the next
+ * hostd_call(), which is then not asked.
+ */
+must_check bool hostd_post(struct hostd_client *c, struct json_object *request,
+                           const void *data, size_t length, struct error *err);
 
 /* A field of an answer; 0 or "" if it is not there. */
 uint64_t hostd_number(struct json_object *answer, const char *name);
