@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include "legacy_maker.h"
 #include "stream/legacy/legacy_compress.h"
 #include "stream/legacy/legacy_convert.h"
 #include "stream/legacy/legacy_toolstack.h"
@@ -10,112 +11,8 @@
 #include "stream/xc/xc_x86_hvm.h"
 #include "unit.h"
 
-/* Images made by hand, as small as they can be ----------------------------- */
-
-struct shape {
-    unsigned int width;
-    enum legacy_guest guest;
-    unsigned int guest_width;
-};
-
-static const struct shape shapes[] = {
-    {4, LEGACY_GUEST_HVM, 0},
-    {8, LEGACY_GUEST_HVM, 0},
-    {4, LEGACY_GUEST_PV,  4},
-    {4, LEGACY_GUEST_PV,  8},
-    {8, LEGACY_GUEST_PV,  4},
-    {8, LEGACY_GUEST_PV,  8},
-};
-
-#define XSAVE_LENGTH 32
-
-static void put_ul(struct buffer *b, const struct shape *s, uint64_t value)
-{
-    if (s->width == 8)
-        buffer_u64(b, value);
-    else
-        buffer_u32(b, (uint32_t)value);
-}
-
-static uint32_t context_size(const struct shape *s)
-{
-    return s->guest_width == 8 ? XCSTREAM_VCPU_BASIC_64
-                               : XCSTREAM_VCPU_BASIC_32;
-}
-
-static void put_head(struct buffer *b, const struct shape *s, uint64_t frames)
-{
-    put_ul(b, s, frames);
-    if (s->guest == LEGACY_GUEST_HVM)
-        return;
-    put_ul(b, s, UINT64_MAX);
-    buffer_u32(b, 8 + context_size(s) + 8 + 8 + 4);
-    buffer_text(b, "vcpu");
-    buffer_u32(b, context_size(s));
-    buffer_zeroes(b, context_size(s));
-    buffer_text(b, "extv");
-    buffer_u32(b, 0);
-    buffer_text(b, "xcnt");
-    buffer_u32(b, 4);
-    buffer_u32(b, 16 + XSAVE_LENGTH);
-    put_ul(b, s, 0);
-}
-
-static void put_batch(struct buffer *b, const struct shape *s)
-{
-    buffer_u32(b, 3);
-    put_ul(b, s, 0);
-    put_ul(b, s, LEGACY_FILLER);
-    put_ul(b, s, 0xf0000001);
-    buffer_zeroes(b, PAGE_SIZE);
-}
-
-static void put_chunks(struct buffer *b, const struct shape *s)
-{
-    put_batch(b, s);
-    buffer_u32(b, (uint32_t)LEGACY_CHUNK_TSC_INFO);
-    buffer_zeroes(b, 20);
-    buffer_u32(b, (uint32_t)LEGACY_CHUNK_VCPU_INFO);
-    buffer_u32(b, 64);
-    buffer_u64(b, 0);
-    buffer_u64(b, 1);
-    if (s->guest == LEGACY_GUEST_HVM) {
-        buffer_u32(b, (uint32_t)LEGACY_CHUNK_X87_FIP_WIDTH);
-        buffer_u32(b, 0);
-        buffer_u64(b, 4);
-    }
-    buffer_u32(b, (uint32_t)LEGACY_CHUNK_LAST_CHECKPOINT);
-    buffer_u32(b, LEGACY_CHUNK_END);
-}
-
-static void put_tail(struct buffer *b, const struct shape *s)
-{
-    if (s->guest == LEGACY_GUEST_HVM) {
-        buffer_zeroes(b, 24);
-        buffer_u32(b, 5);
-        buffer_text(b, "state");
-        buffer_text(b, LEGACY_QEMU_0002);
-        buffer_u32(b, 4);
-        buffer_text(b, "QEVM");
-        return;
-    }
-    buffer_u32(b, 1);
-    put_ul(b, s, 7);
-    buffer_zeroes(b, context_size(s) + 128);
-    buffer_u64(b, 3);
-    buffer_u64(b, XSAVE_LENGTH);
-    buffer_zeroes(b, XSAVE_LENGTH + PAGE_SIZE);
-}
-
-static void put_image(struct buffer *b, const struct shape *s)
-{
-    put_head(b, s, 2);
-    put_chunks(b, s);
-    put_tail(b, s);
-}
-
 static bool convert(const struct buffer *image, size_t length,
-                    const struct shape *s, const int *scratch,
+                    const struct legacy_shape *s, const int *scratch,
                     struct buffer *out, struct error *err)
 {
     /* To the octet, so that the sanitizers see a read past the end. */
@@ -140,8 +37,8 @@ static bool convert(const struct buffer *image, size_t length,
 
 /* The image must be refused with this code, and a text with 'part'. */
 static void assert_image_refused(const struct buffer *image,
-                                 const struct shape *s, enum error_code code,
-                                 const char *part)
+                                 const struct legacy_shape *s,
+                                 enum error_code code, const char *part)
 {
     struct buffer out = {0};
     struct error err = {0};
@@ -160,14 +57,14 @@ static void patch_u32(struct buffer *b, size_t offset, uint32_t value)
 
 static void detects_width_and_guest(void **state)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+    for (size_t i = 0; i < LEGACY_SHAPES; i++) {
         struct buffer b = {0};
         struct legacy_options options = {0};
 
-        put_image(&b, &shapes[i]);
+        legacy_put_image(&b, &legacy_shapes[i]);
         assert_true(legacy_detect(b.bytes, LEGACY_DETECT_SIZE, &options));
-        assert_int_equal(options.width, shapes[i].width);
-        assert_int_equal(options.guest, shapes[i].guest);
+        assert_int_equal(options.width, legacy_shapes[i].width);
+        assert_int_equal(options.guest, legacy_shapes[i].guest);
         options = (struct legacy_options){0};
         assert_false(legacy_detect(b.bytes, 7, &options));
         buffer_release(&b);
@@ -200,7 +97,7 @@ static void gives_items_in_the_order_of_the_image(void **state)
         LEGACY_DEVICE_MODEL, LEGACY_ROUND_END,  LEGACY_END,
         LEGACY_END,
     };
-    const struct shape *s = &shapes[1];
+    const struct legacy_shape *s = &legacy_shapes[1];
     struct buffer b = {0};
     struct memory_source memory;
     struct stream_source source;
@@ -208,7 +105,7 @@ static void gives_items_in_the_order_of_the_image(void **state)
     struct legacy_item item;
     struct error err = {0};
 
-    put_image(&b, s);
+    legacy_put_image(&b, s);
     memory = (struct memory_source){.bytes = b.bytes, .length = b.length};
     source = source_from_memory(&memory);
     assert_non_null(r);
@@ -237,20 +134,21 @@ static void gives_items_in_the_order_of_the_image(void **state)
 
 static void converts_every_shape(void **state)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+    for (size_t i = 0; i < LEGACY_SHAPES; i++) {
         struct buffer image = {0}, out = {0};
         struct error err = {0};
 
-        put_image(&image, &shapes[i]);
-        assert_ok(convert(&image, image.length, &shapes[i], NULL, &out, &err),
-                  err);
+        legacy_put_image(&image, &legacy_shapes[i]);
+        assert_ok(
+            convert(&image, image.length, &legacy_shapes[i], NULL, &out, &err),
+            err);
         buffer_release(&image);
         buffer_release(&out);
     }
 }
 
 /* Whether the reader comes to the end of so many octets. */
-static bool read_all(struct legacy_reader *r, const struct shape *s,
+static bool read_all(struct legacy_reader *r, const struct legacy_shape *s,
                      const uint8_t *bytes, size_t length, struct error *err)
 {
     struct memory_source memory = {.bytes = bytes, .length = length};
@@ -272,19 +170,20 @@ static void refuses_every_truncation(void **state)
     struct legacy_reader *r = malloc(sizeof(*r));
 
     assert_non_null(r);
-    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+    for (size_t i = 0; i < LEGACY_SHAPES; i++) {
         struct buffer image = {0};
         struct error err = {0};
 
-        put_image(&image, &shapes[i]);
-        assert_ok(read_all(r, &shapes[i], image.bytes, image.length, &err),
-                  err);
+        legacy_put_image(&image, &legacy_shapes[i]);
+        assert_ok(
+            read_all(r, &legacy_shapes[i], image.bytes, image.length, &err),
+            err);
         for (size_t length = 0; length < image.length; length++) {
             uint8_t *exact = malloc(length + 1);
 
             assert_non_null(exact);
             memcpy(exact, image.bytes, length);
-            if (read_all(r, &shapes[i], exact, length, &err))
+            if (read_all(r, &legacy_shapes[i], exact, length, &err))
                 fail_msg("shape %zu: %zu of %zu octets were accepted", i,
                          length, image.length);
             assert_int_equal(err.code, ERR_TRUNCATED);
@@ -298,15 +197,16 @@ static void refuses_every_truncation(void **state)
 /* The converter has contents of its own to read: not each length, but many. */
 static void converts_no_truncation(void **state)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+    for (size_t i = 0; i < LEGACY_SHAPES; i++) {
         struct buffer image = {0}, out = {0};
 
-        put_image(&image, &shapes[i]);
+        legacy_put_image(&image, &legacy_shapes[i]);
         for (size_t length = 0; length < image.length; length += 97) {
             struct error err = {0};
 
             buffer_reset(&out);
-            assert_false(convert(&image, length, &shapes[i], NULL, &out, &err));
+            assert_false(
+                convert(&image, length, &legacy_shapes[i], NULL, &out, &err));
             assert_int_equal(err.code, ERR_TRUNCATED);
         }
         buffer_release(&image);
@@ -321,9 +221,9 @@ static void refuses_sizes_of_no_guest(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         struct buffer b = {0};
 
-        put_head(&b, &shapes[0], sizes[i]);
-        put_chunks(&b, &shapes[0]);
-        assert_image_refused(&b, &shapes[0], ERR_FORMAT, "p2m_size");
+        legacy_put_head(&b, &legacy_shapes[0], sizes[i]);
+        legacy_put_chunks(&b, &legacy_shapes[0]);
+        assert_image_refused(&b, &legacy_shapes[0], ERR_FORMAT, "p2m_size");
         buffer_release(&b);
     }
 }
@@ -333,8 +233,8 @@ static void refuses_an_image_of_the_other_width(void **state)
 {
     struct buffer b = {0};
 
-    put_image(&b, &shapes[2]);
-    assert_image_refused(&b, &shapes[5], ERR_FORMAT, "width");
+    legacy_put_image(&b, &legacy_shapes[2]);
+    assert_image_refused(&b, &legacy_shapes[5], ERR_FORMAT, "width");
     buffer_release(&b);
 }
 
@@ -354,9 +254,9 @@ static void refuses_frame_words(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
         struct buffer b = {0};
 
-        put_image(&b, &shapes[0]);
+        legacy_put_image(&b, &legacy_shapes[0]);
         patch_u32(&b, 4 + 4 + 8, words[i].word);
-        assert_image_refused(&b, &shapes[0], ERR_FORMAT, words[i].part);
+        assert_image_refused(&b, &legacy_shapes[0], ERR_FORMAT, words[i].part);
         buffer_release(&b);
     }
 }
@@ -377,9 +277,10 @@ static void refuses_markers(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(markers); i++) {
         struct buffer b = {0};
 
-        put_image(&b, &shapes[0]);
+        legacy_put_image(&b, &legacy_shapes[0]);
         patch_u32(&b, 4, markers[i].marker);
-        assert_image_refused(&b, &shapes[0], ERR_FORMAT, markers[i].part);
+        assert_image_refused(&b, &legacy_shapes[0], ERR_FORMAT,
+                             markers[i].part);
         buffer_release(&b);
     }
 }
@@ -388,10 +289,10 @@ static void refuses_an_hvm_chunk_in_a_pv_image(void **state)
 {
     struct buffer b = {0};
 
-    put_head(&b, &shapes[5], 2);
+    legacy_put_head(&b, &legacy_shapes[5], 2);
     buffer_u32(&b, (uint32_t)LEGACY_CHUNK_CONSOLE_PFN);
     buffer_zeroes(&b, 12);
-    assert_image_refused(&b, &shapes[5], ERR_FORMAT, "CONSOLE_PFN");
+    assert_image_refused(&b, &legacy_shapes[5], ERR_FORMAT, "CONSOLE_PFN");
     buffer_release(&b);
 }
 
@@ -410,10 +311,10 @@ static void refuses_lengths_beyond_reason(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(chunks); i++) {
         struct buffer b = {0};
 
-        put_head(&b, &shapes[0], 2);
+        legacy_put_head(&b, &legacy_shapes[0], 2);
         buffer_u32(&b, (uint32_t)chunks[i].marker);
         buffer_u32(&b, chunks[i].length);
-        assert_image_refused(&b, &shapes[0], ERR_FORMAT, chunks[i].part);
+        assert_image_refused(&b, &legacy_shapes[0], ERR_FORMAT, chunks[i].part);
         buffer_release(&b);
     }
 }
@@ -425,11 +326,11 @@ static void refuses_hvm_context_lengths(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
         struct buffer b = {0};
 
-        put_head(&b, &shapes[1], 2);
-        put_chunks(&b, &shapes[1]);
+        legacy_put_head(&b, &legacy_shapes[1], 2);
+        legacy_put_chunks(&b, &legacy_shapes[1]);
         buffer_zeroes(&b, 24);
         buffer_u32(&b, lengths[i]);
-        assert_image_refused(&b, &shapes[1], ERR_FORMAT, "HVM context");
+        assert_image_refused(&b, &legacy_shapes[1], ERR_FORMAT, "HVM context");
         buffer_release(&b);
     }
 }
@@ -453,12 +354,14 @@ static void refuses_extended_info(void **state)
         struct buffer out = {0};
         struct error err = {0};
 
-        put_image(&b, &shapes[2]);
+        legacy_put_image(&b, &legacy_shapes[2]);
         patch_u32(&b, wrong[i].offset, wrong[i].value);
         if (wrong[i].part)
-            assert_image_refused(&b, &shapes[2], ERR_FORMAT, wrong[i].part);
+            assert_image_refused(&b, &legacy_shapes[2], ERR_FORMAT,
+                                 wrong[i].part);
         else
-            assert_false(convert(&b, b.length, &shapes[2], NULL, &out, &err));
+            assert_false(
+                convert(&b, b.length, &legacy_shapes[2], NULL, &out, &err));
         buffer_release(&b);
         buffer_release(&out);
     }
@@ -468,25 +371,25 @@ static void refuses_an_unknown_device_model(void **state)
 {
     struct buffer b = {0};
 
-    put_image(&b, &shapes[0]);
+    legacy_put_image(&b, &legacy_shapes[0]);
     b.bytes[b.length - 9] = '3';
-    assert_image_refused(&b, &shapes[0], ERR_FORMAT, "signature");
+    assert_image_refused(&b, &legacy_shapes[0], ERR_FORMAT, "signature");
     buffer_release(&b);
 }
 
 static void wants_scratch_files_for_a_second_round(void **state)
 {
-    const struct shape *s = &shapes[1];
+    const struct legacy_shape *s = &legacy_shapes[1];
     struct buffer b = {0}, out = {0};
     struct error err = {0};
     int scratch[SCRATCH_MAX];
 
-    put_head(&b, s, 2);
-    put_batch(&b, s);
+    legacy_put_head(&b, s, 2);
+    legacy_put_batch(&b, s);
     buffer_u32(&b, LEGACY_CHUNK_END);
-    put_tail(&b, s);
-    put_chunks(&b, s);
-    put_tail(&b, s);
+    legacy_put_tail(&b, s);
+    legacy_put_chunks(&b, s);
+    legacy_put_tail(&b, s);
     assert_image_refused(&b, s, ERR_UNSUPPORTED, "another checkpoint");
     for (size_t i = 0; i < SCRATCH_MAX; i++)
         scratch[i] = memfd_create("scratch", MFD_CLOEXEC);
