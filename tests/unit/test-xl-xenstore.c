@@ -42,6 +42,9 @@ static void nodes_round_trip(void **state)
     node_returns("a", "r5", 2, 1, "n5", XLSTREAM_XENSTORE_NODES);
     node_returns("a", "\0\0", 2, 1, "b32751", XLSTREAM_XENSTORE_NODES);
     node_returns("a", "x\0r5\0", 5, 1, "n5", XLSTREAM_XENSTORE_NODES);
+    node_returns("a", "x\0r5", 4, 1, "n5", XLSTREAM_XENSTORE_COUNTED);
+    node_returns("a", "\0longer than a permission", 24, 1, "n5",
+                 XLSTREAM_XENSTORE_NODES);
     node_returns("a", "x\0r5", 4, 3, "n5\0r0\0w1", XLSTREAM_XENSTORE_COUNTED);
     node_returns("a", "\0n0", 3, 1, "n5", XLSTREAM_XENSTORE_COUNTED);
 }
@@ -97,12 +100,116 @@ static void watches_round_trip(void **state)
     buffer_release(&out);
 }
 
+/* Bodies after the type; a string's own NUL ends each. */
+#define BODY(text) text, sizeof(text)
+
+static struct record xenstore_record(uint32_t type, const char *text,
+                                     size_t length)
+{
+    uint8_t bytes[128];
+
+    memcpy(bytes, &type, sizeof(type));
+    memcpy(bytes + 4, text, length);
+    return exact_record(XLREC_DOMAIN_XENSTORE_DATA, bytes, (uint32_t)length + 4,
+                        ORDER_LITTLE);
+}
+
+static void refuses_what_is_no_node(void **state)
+{
+    static const struct {
+        uint32_t type;
+        const char *text;
+        size_t length;
+    } bad[] = {
+        {XLSTREAM_XENSTORE_NODES,   BODY("a")                                                },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value")                                         },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0")                                       },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0x5")                                     },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0n")                                      },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0n123456")                                },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0n5x")                                    },
+        {XLSTREAM_XENSTORE_NODES,   BODY("/a\0value\0n5")                                    },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0value\0n5")                                     },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a")                                                },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0")                                              },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0x\0n5\0v")                                      },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "0\0n5\0v")      },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "0/\0n5\0v")     },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "9999999\0n5\0v")},
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "999\0n5\0v")    },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "2\0n5\0v")      },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "2\0n5")         },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+                                         "1\0n5")         },
+        {XLSTREAM_XENSTORE_COUNTED, BODY("/a\0"
+                                         "1\0n5\0v")      },
+        {9,                         BODY("a\0value\0n5")                                     },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct record rec =
+            xenstore_record(bad[i].type, bad[i].text, bad[i].length);
+        struct xenstore_node node;
+        struct error err = {0};
+
+        if (xenstore_node_decode(&rec, &node, &err))
+            fail_msg("case %zu was accepted", i);
+        assert_int_equal(err.code, ERR_FORMAT);
+        assert_int_equal(err.offset, TEST_OFFSET);
+        exact_record_free(&rec);
+    }
+}
+
+static void refuses_what_is_no_watch(void **state)
+{
+    static const struct {
+        uint32_t type;
+        const char *text;
+        size_t length;
+    } bad[] = {
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a")                                       },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("")                                        },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("\0t")                                     },
+        {XLSTREAM_XENSTORE_NODES,   BODY("a\0t")                                    },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0t\0")                                  },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0t\0x")                                 },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0t\0"
+                                         "-1")   },
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0t\0"
+                                         "32768")},
+        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0t\0"
+                                         "1\0"
+                                         "2")    },
+        {9,                         BODY("a\0t")                                    },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct record rec =
+            xenstore_record(bad[i].type, bad[i].text, bad[i].length);
+        struct xenstore_watch watch;
+        struct error err = {0};
+
+        if (xenstore_watch_decode(&rec, &watch, &err))
+            fail_msg("case %zu was accepted", i);
+        assert_int_equal(err.code, ERR_FORMAT);
+        exact_record_free(&rec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_round_trip),
         cmocka_unit_test(as_the_design_draws_it),
         cmocka_unit_test(watches_round_trip),
+        cmocka_unit_test(refuses_what_is_no_node),
+        cmocka_unit_test(refuses_what_is_no_watch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
