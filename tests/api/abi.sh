@@ -12,24 +12,8 @@ library=$(realpath "$1") || exit 2
 source=$(realpath "$2") || exit 2
 make_image=$(realpath "$3") || exit 2
 struct_sizes=$(realpath "$4") || exit 2
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-number=0
-
-is() { # WANTED GOT NAME
-    number=$((number + 1))
-    if [ "$1" = "$2" ]; then
-        echo "ok $number - $3"
-    else
-        echo "not ok $number - $3"
-        printf '%s\n' "$2" | sed 's/^/# /'
-    fi
-}
-
-skip() { # NAME REASON
-    number=$((number + 1))
-    echo "ok $number - $1 # SKIP $2"
-}
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/../tap.sh"
 
 cd "$scratch" || exit 2
 {
@@ -65,4 +49,4 @@ else
         echo "$?" "$(awk '{ name = $(NF - 1) } END { print name }' out)")" \
         "the Python example"
 fi
-echo "1..$number"
+plan

@@ -6,21 +6,9 @@
 set -u
 
 xenferry=$(realpath "$1") # tests may be given a relative path
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/../tap.sh"
 cd "$scratch" || exit 2
-number=0
-
-check() { # NAME COMMAND...
-    name=$1
-    shift
-    number=$((number + 1))
-    if "$@"; then
-        echo "ok $number - $name"
-    else
-        echo "not ok $number - $name"
-    fi
-}
 
 cat >events <<'END'
 {"event":"step","step":"check","guest":"<b>&\"x\"","domid":7,"time_ms":1}
@@ -57,4 +45,4 @@ check "from standard input as well" cmp -s page.html other.html
 echo nothing >nothing
 no_events() { ! "$xenferry" report -e nothing none.html 2>message && [ ! -e none.html ]; }
 check "without events there is no page" no_events
-echo "1..$number"
+plan

@@ -7,24 +7,8 @@ set -u
 
 make_image=$(realpath "$1") || exit 2
 xenferry=$(realpath "$2") || exit 2
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-number=0
-
-is() { # WANTED GOT NAME
-    number=$((number + 1))
-    if [ "$1" = "$2" ]; then
-        echo "ok $number - $3"
-    else
-        echo "not ok $number - $3"
-        echo "# wanted '$1', got '$2'"
-    fi
-}
-
-status() { # COMMAND...: its exit status
-    "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
-    echo $?
-}
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/../tap.sh"
 
 cd "$scratch" || exit 2
 "$make_image" layer=xl frames=100 rounds=1 emulator=1 >a
@@ -135,4 +119,4 @@ is 3 "$(timeout 15 "$xenferry" verify --timeout=1 - <stall >out 2>err
     echo $?)" "a pipe that stalls"
 kill $sleeper 2>/dev/null
 
-echo "1..$number"
+plan
