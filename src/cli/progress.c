@@ -14,6 +14,7 @@
 #define REDRAW_NS    (200 * NS_PER_MS)
 #define BAR_MIN      10
 #define BAR_MAX      30
+#define DIRTY_MIN    40 /* a short bar, octets, their rate */
 #define COLUMNS_MIN  20
 #define COLUMNS_ELSE 80
 
@@ -126,10 +127,25 @@ static void render_left(const struct progress_sample *s, char *ret, size_t size)
     snprintf(ret, size, "  %s left", text);
 }
 
+/* What the guest writes, and how long it would stand if it were stopped now. */
+static void render_dirty(const struct progress_sample *s, char *ret,
+                         size_t size)
+{
+    char rate[24], downtime[24];
+
+    ret[0] = '\0';
+    if (!s->dirty_rate || s->downtime_ms < 0)
+        return;
+    format_bytes(s->dirty_rate * PAGE_SIZE, rate, sizeof(rate));
+    format_ms(s->downtime_ms, downtime, sizeof(downtime));
+    snprintf(ret, size, "  writes %s/s, stop %s", rate, downtime);
+}
+
 void progress_render_bar(const struct progress_sample *s, const char *guest,
                          unsigned int columns, char *ret, size_t size)
 {
-    char name[48], head[128], bytes[24], rate[24], left[40], tail[128];
+    char name[48], head[128], bytes[24], rate[24], left[40], tail[192];
+    char dirty[80];
     char bar[BAR_MAX + 1];
     size_t used, width, filled;
     unsigned int percent = 0;
@@ -139,7 +155,11 @@ void progress_render_bar(const struct progress_sample *s, const char *guest,
     format_bytes(s->bytes, bytes, sizeof(bytes));
     format_bytes(s->rate, rate, sizeof(rate));
     render_left(s, left, sizeof(left));
-    snprintf(tail, sizeof(tail), "  %s  %s/s%s", bytes, rate, left);
+    render_dirty(s, dirty, sizeof(dirty));
+    /* On a narrow terminal the bar says more. */
+    if (strlen(head) + strlen(dirty) + strlen(left) + DIRTY_MIN > columns)
+        dirty[0] = '\0';
+    snprintf(tail, sizeof(tail), "  %s  %s/s%s%s", bytes, rate, dirty, left);
     if (size > columns + 1)
         size = columns + 1;
 

@@ -472,6 +472,7 @@ bool engine_save(const struct save_request *request, struct save_report *ret,
         .request = request,
         .io = {.fd = -1, .own_fd = -1},
         .started_ns = clock_now_ns(),
+        .event.downtime_ms = INT64_MAX, /* not known */
     };
     bool ok;
 

@@ -37,6 +37,19 @@ static void bars_look_like_this(void **state)
                         "  123.0 MiB  25.0 MiB/s");
 }
 
+static void what_the_guest_writes_is_there_with_room(void **state)
+{
+    struct progress_sample s = half;
+
+    s.dirty_rate = 2560;
+    assert_string_equal(bar(&s, 100),
+                        "g1: precopy 2 [#####.......]  45%"
+                        "  123.0 MiB  25.0 MiB/s  writes 10.0 MiB/s, stop "
+                        "40 ms  859 ms left");
+    assert_string_equal(bar(&s, 70), "g1: precopy 2 [#####........]  45%"
+                                     "  123.0 MiB  25.0 MiB/s  859 ms left");
+}
+
 static void without_room_or_total_there_is_no_bar(void **state)
 {
     struct progress_sample s = half;
@@ -151,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bars_look_like_this),
+        cmocka_unit_test(what_the_guest_writes_is_there_with_room),
         cmocka_unit_test(without_room_or_total_there_is_no_bar),
         cmocka_unit_test(no_width_is_ever_exceeded),
         cmocka_unit_test(more_than_everything_is_a_full_bar),

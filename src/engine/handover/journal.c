@@ -102,7 +102,7 @@ static const char *text_of(struct json_object *json, const char *name)
 
 static bool take_facts(struct journal *j, struct json_object *json)
 {
-    struct json_object *domid;
+    struct json_object *domid, *paused;
 
     snprintf(j->facts.move, sizeof(j->facts.move), "%s", text_of(json, "move"));
     snprintf(j->facts.guest, sizeof(j->facts.guest), "%s",
@@ -110,6 +110,8 @@ static bool take_facts(struct journal *j, struct json_object *json)
     snprintf(j->facts.peer, sizeof(j->facts.peer), "%s", text_of(json, "peer"));
     if (json_object_object_get_ex(json, "domid", &domid))
         j->facts.domid = (uint32_t)json_object_get_int64(domid);
+    j->facts.paused = json_object_object_get_ex(json, "paused", &paused) &&
+                      json_object_get_boolean(paused);
     return move_id_is_good(j->facts.move) && j->facts.guest[0];
 }
 
@@ -223,6 +225,8 @@ bool journal_create(struct journal *ret, const char *folder,
     json_object_object_add(json, "guest", json_object_new_string(facts->guest));
     json_object_object_add(json, "domid", json_object_new_int64(facts->domid));
     json_object_object_add(json, "peer", json_object_new_string(facts->peer));
+    if (facts->paused)
+        json_object_object_add(json, "paused", json_object_new_boolean(true));
     json_object_object_add(json, "state",
                            json_object_new_string(handover_state_name(state)));
     ok = append_line(&j, json, true, err);

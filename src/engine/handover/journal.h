@@ -33,11 +33,12 @@ struct move_facts {
     char move[MOVE_ID_MAX];
     char guest[KEEPER_NAME_MAX];
     uint32_t domid;
+    bool paused;             /* target: it is not to be started there */
     char peer[JOURNAL_PEER]; /* source: where to connect; target: who came */
 };
 
 struct journal {
-    int fd; /* owned, locked; -1: none */
+    int fd;        /* owned, locked; -1: none */
     size_t length; /* of its lines; the file is longer */
     char path[512];
     enum handover_role role;

@@ -22,7 +22,6 @@ struct target {
     struct journal journal;
     struct talk talk;
     bool made; /* the domain is ours to destroy */
-    bool paused;
     /* What became of the move once its image was whole. */
     enum move_outcome outcome;
     bool ended_well;
@@ -141,7 +140,7 @@ static enum keeper_outcome start_once(struct target *t, struct error *err)
     struct keeper_guest guest;
     bool found;
 
-    if (t->paused || t->request->paused)
+    if (t->facts.paused)
         return KEEPER_DONE;
     if (!find_same(k, t->facts.domid, t->facts.guest, &found, &guest, err))
         return KEEPER_REFUSED;
@@ -290,7 +289,7 @@ static bool make_domain(struct target *t, const struct move_offer *offer,
     memcpy(t->facts.move, offer->move, sizeof(t->facts.move));
     memcpy(t->facts.guest, offer->guest.name, sizeof(t->facts.guest));
     t->facts.domid = offer->guest.domid;
-    t->paused = offer->paused;
+    t->facts.paused = offer->paused || t->request->paused;
     snprintf(t->facts.peer, sizeof(t->facts.peer), "%s",
              t->request->transport->name);
     fault_point("target.receiving.before", t->talk.out.fd);
