@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "stream/hvm/hvm_context.h"
 #include "stream/hvm/xsave_area.h"
+#include "stream/inspect_noncoop.h"
 #include "stream/inspect_private.h"
 #include "stream/inspect_xenstore.h"
 #include "stream/xc/pv_layout.h"
@@ -554,8 +555,16 @@ static bool explain_draft_toolstack(struct inspect *in,
     return true;
 }
 
+static bool explain_noncoop(struct inspect *in, const struct record *rec,
+                            struct error *err)
+{
+    return inspect_noncoop(rec, in->records, err);
+}
+
 static explain_fn *explain_libxc_fn(uint32_t type)
 {
+    if (xcstream_record_noncoop(type))
+        return explain_noncoop;
     switch (type) {
     case XCREC_X86_PV_INFO:
         return explain_pv_info;

@@ -285,6 +285,8 @@ static void verify_free(struct verify **v)
     buffer_release(&(*v)->body);
     page_data_release(&(*v)->batch);
     pfn_set_release(&(*v)->scratch);
+    pfn_set_release(&(*v)->memory);
+    guest_state_release(&(*v)->state);
     free((*v)->vcpus);
     free(*v);
     *v = NULL;

@@ -3,6 +3,7 @@
 #ifndef STREAM_VERIFY_PRIVATE_H
 #define STREAM_VERIFY_PRIVATE_H
 
+#include "state/guest_state.h"
 #include "stream/image/image_open.h"
 #include "stream/pfn_set.h"
 #include "stream/stream_reader.h"
@@ -55,6 +56,13 @@ struct verify {
     struct vcpu_seen *vcpus; /* owned */
     struct pfn_set scratch;  /* empty between records */
 
+    /* A guest that does not help: verify_noncoop.c. */
+    struct guest_state state; /* the parts so far */
+    bool state_bad;           /* reported */
+    struct pfn_set memory;    /* of an HVM guest */
+    bool memory_partial;      /* ... and more than can be kept */
+    uint64_t hvm_cpus;        /* set of vCPUs with registers */
+
     /* A legacy image. */
     bool legacy;
     uint32_t legacy_rounds;
@@ -82,6 +90,12 @@ must_check bool verify_libxc_record(struct verify *v,
 /* The body of HVM_CONTEXT, or what a legacy image has of it. */
 void verify_hvm_context(struct verify *v, const uint8_t *bytes,
                         uint32_t length);
+
+/* verify_noncoop.c */
+void verify_noncoop(struct verify *v, const struct record *rec);
+/* A frame of the memory, and a vCPU with registers, for the parts to come. */
+void verify_noncoop_frame(struct verify *v, uint64_t pfn, unsigned int type);
+void verify_noncoop_cpu(struct verify *v, uint32_t vcpu);
 
 /* verify_legacy.c: 'v->image' is open. */
 must_check bool verify_legacy(struct verify *v, struct error *err);

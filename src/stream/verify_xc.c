@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "state/guest_state.h"
 #include "stream/hvm/hvm_context.h"
 #include "stream/verify_private.h"
 #include "stream/xc/xc_common.h"
@@ -113,6 +112,9 @@ static bool verify_page_data(struct verify *v, const struct record_head *head,
         verify_found(v, RULE_PAGES_BATCH, "%" PRIu32, pd->nr_frames);
     for (uint32_t i = 0; i < pd->nr_frames; i++)
         verify_frame(v, pd->frames[i]);
+    for (uint32_t i = 0; i < pd->nr_frames; i++)
+        verify_noncoop_frame(v, frame_pfn(pd->frames[i]),
+                             frame_type(pd->frames[i]));
     for (uint32_t i = 0; i < pd->nr_frames; i++)
         pfn_set_clear(&v->scratch, frame_pfn(pd->frames[i]));
     if (v->scratch.nr_chunks > PFN_SET_CHUNKS_MAX / 2)
@@ -239,6 +241,8 @@ void verify_hvm_context(struct verify *v, const uint8_t *bytes, uint32_t length)
                          "%s (type %u) of %" PRIu32 " octets",
                          hvm_record_name(part.type), part.type, part.length);
         cpu |= part.type == HVM_RECORD_CPU;
+        if (part.type == HVM_RECORD_CPU)
+            verify_noncoop_cpu(v, part.instance);
         first = false;
     }
     if (outcome == HVM_RECORD_SHORT) {
@@ -343,18 +347,6 @@ static void verify_round_end(struct verify *v, uint32_t type)
     memset(v->vcpus, 0, sizeof(*v->vcpus));
     if (v->nr_checkpoints++ == 0)
         verify_found(v, RULE_CHECKPOINTED, "CHECKPOINT");
-}
-
-/* By itself: what parts say of each other only a restore can tell. */
-static void verify_noncoop(struct verify *v, const struct record *rec)
-{
-    cleanup(guest_state_release) struct guest_state state = {0};
-    struct error problem = {0};
-
-    if (!guest_state_decode(&state, rec->type - XCREC_NONCOOP_FIRST, rec->body,
-                            rec->length, rec->order, rec->offset, &problem) ||
-        !guest_state_check(&state, &problem))
-        verify_found(v, RULE_NC_BODY, "%s", problem.text);
 }
 
 static void verify_body(struct verify *v, const struct record *rec)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "image_maker.h"
+#include "state/guest_state.h"
 #include "stream/inspect.h"
+#include "stream/inspect_noncoop.h"
+#include "stream/xc/xc_wire.h"
+#include "stream/xl/xl_xenstore.h"
 #include "stream/xs/xs_dump.h"
 #include "unit.h"
 
@@ -339,6 +343,96 @@ static void a_memory_map_has_every_frame(void **state)
     free(map);
 }
 
+/* ---- a guest's state --------------------------------------------------- */
+
+static void explains_part(struct guest_state *s, enum state_part part,
+                          const char *wanted)
+{
+    struct buffer body = {0}, out = {0};
+    struct field_sink sink = {.ops = &flat_ops, .context = &out};
+    struct error err = {0};
+    struct record rec;
+
+    guest_state_encode(s, part, &body);
+    rec = record_over(XCREC_NONCOOP_FIRST + part, body.bytes,
+                      (uint32_t)body.length, ORDER_LITTLE);
+    assert_ok(inspect_noncoop(&rec, &sink, &err), err);
+    buffer_u8(&out, '\0');
+    if (!strstr((const char *)out.bytes, wanted))
+        fail_msg("no \"%s\" in: %s", wanted, (const char *)out.bytes);
+    rec.length--;
+    assert_false(inspect_noncoop(&rec, &sink, &err));
+    buffer_release(&body);
+    buffer_release(&out);
+}
+
+static void inspect_explains_a_guests_state(void **state)
+{
+    struct state_port port[] = {
+        {.port = 1,                .kind = STATE_PORT_INTERDOMAIN, .remote_port = 9},
+        { .port = 2, .kind = STATE_PORT_VIRQ,                      .virq = 1,    .priority = 3},
+    };
+    struct state_queue queue = {.vcpu = 1, .priority = 7, .tail = 2};
+    struct state_vcpu vcpu = {.initialised = 1,
+                              .wait = STATE_POLLING,
+                              .nr_polled = 1,
+                              .polled = {2},
+                              .periodic_ns = 1000000,
+                              .runstate = 2};
+    struct state_grant grant = {.ref = 8, .flags = 1, .frame = 0x60};
+    struct xenstore_node node = {.path = "name",
+                                 .value = (const uint8_t *)"it",
+                                 .value_length = 2,
+                                 .nr_perms = 2,
+                                 .perms = "n0\0r7"};
+    struct xenstore_watch watch = {.path = "@x", .token = "t", .depth = -1};
+    struct guest_state s = {
+        .identity = {.domid = 7,
+                     .nr_vcpus = 2,
+                     .nr_params = 1,
+                     .param = {{.index = 1, .value = 0xfefff}}},
+        .clock = {12345},
+        .shared_info = {STATE_GFN_NONE                                        },
+        .grant_frames = {1,                                         1,  {0x101}},
+        .events = {.nr_ports = 2,                                         .port = port,                             .masked = {2}},
+        .vcpus = {1,                            &vcpu},
+        .grants = {1,         &grant                             },
+    };
+
+    explains_part(&s, STATE_IDENTITY,
+                  "params[{index=1;param=STORE_PFN;value=0xfefff;}");
+    explains_part(&s, STATE_CLOCK, "now_ns=12345;");
+    explains_part(&s, STATE_SHARED_INFO, "gfn=none;");
+    explains_part(&s, STATE_GRANT_FRAMES,
+                  "table_version=1;frames=1;places[{frame=0;gfn=0x101;}");
+    explains_part(&s, STATE_EVENTS,
+                  "{port=1;kind=interdomain;vcpu=0;priority=0;remote_domid=0;"
+                  "remote_port=9;pending=no;masked=yes;}");
+    s.events.abi = STATE_EVENTS_FIFO;
+    s.events.nr_array_pages = 1;
+    s.events.array_gfn[0] = 0x50;
+    memset(s.events.control_gfn, 0xff, sizeof(s.events.control_gfn));
+    s.events.control_gfn[1] = 0x51;
+    s.events.nr_queues = 1;
+    s.events.queue = &queue;
+    explains_part(&s, STATE_EVENTS,
+                  "array_pages[{first_port=0;gfn=0x50;}}control_blocks[{vcpu=1;"
+                  "gfn=0x51;offset=0;}}queues[{vcpu=1;priority=7;tail=2;}");
+    explains_part(&s, STATE_EVENTS, "problem=event channels: ");
+    explains_part(&s, STATE_VCPUS,
+                  "period_ns=1000000;next_tick_ns=0;poll_"
+                  "deadline_ns=0;polled[{port=2;}}run_state="
+                  "blocked;");
+    explains_part(&s, STATE_GRANTS,
+                  "entries[{ref=8;flags=0x1;domid=0;frame=0x60;}");
+    xenstore_node_append(&s.store.data, &node);
+    xenstore_watch_append(&s.store.data, &watch);
+    explains_part(&s, STATE_STORE,
+                  "content[{node=name;value=it;owner=n0;reader=r7;}"
+                  "{watch=@x;token=t;}");
+    buffer_release(&s.store.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +443,7 @@ int main(void)
         cmocka_unit_test(inspect_explains_a_xenstore_stream),
         cmocka_unit_test(inspect_explains_oxenstored),
         cmocka_unit_test(a_memory_map_has_every_frame),
+        cmocka_unit_test(inspect_explains_a_guests_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

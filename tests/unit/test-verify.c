@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "image_maker.h"
+#include "state/guest_state.h"
 #include "stream/record.h"
 #include "stream/verify.h"
 #include "stream/xc/xc_common.h"
 #include "stream/xc/xc_headers.h"
+#include "stream/xc/xc_wire.h"
 #include "stream/xl/xl_records.h"
 #include "unit.h"
 
@@ -349,6 +351,99 @@ static void verify_rules_have_unique_names(void **state)
             assert_string_not_equal(a.id, b.id);
 }
 
+/* ---- a guest's state --------------------------------------------------- */
+
+/* A guest of two vCPUs whose places are in the image's 40 frames. */
+struct whole_state {
+    struct guest_state s;
+    struct state_port port;
+    struct state_vcpu vcpu[2];
+    struct state_grant grant;
+};
+
+static void make_state(struct whole_state *w)
+{
+    *w = (struct whole_state){
+        .port = {.port = 1,                   .kind = STATE_PORT_UNBOUND},
+        .vcpu = {        {.initialised = 1, .up = 1, .info_gpa = 5 * 4096},
+                 {.initialised = 1, .up = 1}                          },
+        .grant = { .ref = 8,                 .flags = 1,                                           .frame = 5},
+    };
+    w->s.present = (1u << STATE_NR_PARTS) - 1;
+    w->s.identity = (struct state_identity){
+        .domid = 7,
+        .nr_vcpus = 2,
+        .nr_params = 2,
+        .param = {{.index = STATE_PARAM_STORE_PFN, .value = 6},
+                  {.index = STATE_PARAM_STORE_PORT, .value = 1}}
+    };
+    w->s.shared_info.gfn = 0x1000;
+    w->s.grant_frames = (struct state_grant_frames){1, 1, {0x1001}};
+    w->s.events.abi = STATE_EVENTS_FIFO;
+    w->s.events.nr_array_pages = 1;
+    w->s.events.array_gfn[0] = 1;
+    memset(w->s.events.control_gfn, 0xff, sizeof(w->s.events.control_gfn));
+    w->s.events.control_gfn[1] = 2;
+    w->s.events.nr_ports = 1;
+    w->s.events.port = &w->port;
+    w->s.vcpus = (struct state_vcpus){2, w->vcpu};
+    w->s.grants = (struct state_grants){1, &w->grant};
+}
+
+/* An image with this state must lead to this finding, or to none. */
+static void state_leads_to(struct whole_state *w, const char *id)
+{
+    const struct image_options options = {
+        .version = 3, .nr_vcpus = 2, .nr_frames = 40};
+    struct buffer image = {0};
+    struct found found;
+    struct error err;
+
+    assert_ok(image_make(&options, &image, &err), err);
+    image.length -= RECORD_HEAD_SIZE; /* END */
+    for (unsigned int part = 0; part < STATE_NR_PARTS; part++) {
+        size_t begun = record_begin(&image, XCREC_NONCOOP_FIRST + part);
+
+        guest_state_encode(&w->s, part, &image);
+        record_end(&image, begun);
+    }
+    record_append(&image, XCREC_END, NULL, 0);
+    verify_bytes(image.bytes, image.length, 0, &found);
+    assert_found(&found, (const char *const[]){id, NULL});
+    buffer_release(&image);
+    buffer_release(&w->s.store.data);
+    make_state(w);
+}
+
+static void verify_looks_at_a_guests_state_as_a_whole(void **state)
+{
+    struct whole_state w;
+
+    make_state(&w);
+    state_leads_to(&w, NULL);
+    w.s.vcpus.nr = 1;
+    state_leads_to(&w, "xc-noncoop-body");
+    w.s.identity.param[1].value = 2;
+    state_leads_to(&w, "xc-noncoop-body");
+    w.grant.ref = 512;
+    state_leads_to(&w, "xc-noncoop-body");
+    w.s.grant_frames.gfn[0] = 0x1000;
+    state_leads_to(&w, "xc-noncoop-body");
+    w.s.identity.param[0].value = 0x2000;
+    state_leads_to(&w, "xc-noncoop-memory");
+    w.s.shared_info.gfn = 3;
+    state_leads_to(&w, "xc-noncoop-memory");
+    w.s.events.array_gfn[0] = 7; /* a hole */
+    state_leads_to(&w, "xc-noncoop-memory");
+    w.vcpu[0].info_gpa = 41 * 4096;
+    state_leads_to(&w, "xc-noncoop-memory");
+    w.s.identity.nr_vcpus = w.s.vcpus.nr = 1;
+    w.s.events.control_gfn[1] = STATE_GFN_NONE;
+    state_leads_to(&w, "xc-noncoop-vcpus");
+    buffer_text(&w.s.store.data, "no record");
+    state_leads_to(&w, "xc-noncoop-store");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +456,7 @@ int main(void)
         cmocka_unit_test(verify_finds_wrong_libxl_records),
         cmocka_unit_test(verify_repeats_itself_only_so_often),
         cmocka_unit_test(verify_rules_have_unique_names),
+        cmocka_unit_test(verify_looks_at_a_guests_state_as_a_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
