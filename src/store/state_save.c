@@ -218,7 +218,7 @@ static void save_domain_state(const struct domain *d, struct buffer *out)
 }
 
 static void save_entry(const struct transaction *tx, const struct entry *e,
-                       uint32_t event_place, struct buffer *out)
+                       struct buffer *out)
 {
     struct perms *lists[2] = {e->base_perms, e->perms};
     size_t begun = xsdump_begin(out, STATE_ENTRY);
@@ -243,7 +243,7 @@ static void save_entry(const struct transaction *tx, const struct entry *e,
     buffer_u32(out, tx->connection->id);
     buffer_u32(out, tx->id);
     buffer_u32(out, flags);
-    buffer_u32(out, event_place);
+    buffer_u32(out, e->event_place);
     for (unsigned int i = 0; i < STAMPS; i++)
         buffer_u64(out, e->stamp[i]);
     for (unsigned int i = 0; i < 2; i++)
@@ -291,17 +291,15 @@ static void save_connection_state(struct connection *c, struct buffer *out)
         buffer_u32(out, 0);
         buffer_u64(out, (uint64_t)tx->own_nodes);
         xsdump_end(out, begun);
-        list_for_each (it, &tx->entries) {
-            struct entry *e = list_object(it, struct entry, order);
-            uint32_t place = 0;
+        uint32_t place = 0;
 
-            /* Which event it is, from 1 on. */
-            if (e->events != EVENT_NONE)
-                for (struct list *at = &e->event; at != &tx->events;
-                     at = at->prev)
-                    place++;
-            save_entry(tx, e, place, out);
-        }
+        /* Which event it is, from 1 on; 0: none. */
+        list_for_each (it, &tx->entries)
+            list_object(it, struct entry, order)->event_place = 0;
+        list_for_each (it, &tx->events)
+            list_object(it, struct entry, event)->event_place = ++place;
+        list_for_each (it, &tx->entries)
+            save_entry(tx, list_object(it, struct entry, order), out);
     }
 }
 

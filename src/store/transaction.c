@@ -438,27 +438,49 @@ static void entry_remove(struct transaction *tx, struct entry *e,
     note_event(tx, e, event);
 }
 
-/* The first child that exists in the view of the transaction, touched. */
-static enum outcome first_child(struct transaction *tx, struct entry *e,
-                                struct entry **ret)
+static void begin_children(struct entry *e)
 {
-    struct buffer names = {0};
-    enum outcome outcome = transaction_list(tx, e, &names);
+    e->next_name = 0;
+    e->next_changed = e->changed.next;
+}
+
+/*
+ * The next child that exists in the view of the transaction, touched, or NULL.
+ * Each is looked at once: many siblings must not cost their square.
+ */
+static enum outcome next_child(struct transaction *tx, struct entry *e,
+                               struct entry **ret)
+{
+    enum outcome outcome = entry_snapshot(tx, e);
 
     *ret = NULL;
-    if (outcome == STORE_OK && names.length) {
+    while (outcome == STORE_OK && e->next_name < e->names_len) {
+        const char *name = (const char *)e->names + e->next_name;
         char path[2 * WIRE_ABS_PATH_MAX];
+        struct entry *child = entry_of_child(tx, e, name);
 
+        e->next_name += strlen(name) + 1;
+        if (child && !child->exists)
+            continue;
         snprintf(path, sizeof(path), "%s/%s", e->path_len > 1 ? e->path : "",
-                 (const char *)names.bytes);
+                 name);
         outcome = transaction_touch(tx, path, ret);
+        if (outcome != STORE_OK || (*ret)->exists)
+            return outcome;
         /* Gone from the tree meanwhile: the conflict is certain. */
-        if (outcome == STORE_OK && !(*ret)->exists) {
-            tx->doomed = true;
-            outcome = STORE_EAGAIN;
+        tx->doomed = true;
+        return STORE_EAGAIN;
+    }
+    while (outcome == STORE_OK && e->next_changed != &e->changed) {
+        struct entry *child =
+            list_object(e->next_changed, struct entry, sibling);
+
+        e->next_changed = e->next_changed->next;
+        if (child->exists && !child->base_exists) {
+            *ret = child;
+            break;
         }
     }
-    buffer_release(&names);
     return outcome;
 }
 
@@ -470,14 +492,16 @@ enum outcome transaction_remove(struct transaction *tx, struct entry *top)
 
     if (outcome != STORE_OK)
         return outcome;
+    begin_children(top);
     for (;;) {
         struct entry *child;
 
-        outcome = first_child(tx, e, &child);
+        outcome = next_child(tx, e, &child);
         if (outcome != STORE_OK)
             return outcome;
         if (child) {
             e = child;
+            begin_children(e);
             continue;
         }
         outcome = transaction_value(tx, e);

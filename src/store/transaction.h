@@ -40,7 +40,7 @@ struct entry {
     struct list changed; /* entries below whose being there changed */
     unsigned int touched;
     enum entry_event events;
-    uint32_t event_place; /* only while a dump is loaded */
+    uint32_t event_place; /* only while a dump is written or loaded */
     bool wants_sibling;   /* likewise */
     bool base_exists, exists;
     bool emptied;    /* was removed: no child of the base is left */
@@ -53,6 +53,9 @@ struct entry {
     uint8_t *names;           /* owned; the base's listing when touched */
     size_t names_len;
     struct node *fresh; /* during commit: what is to be attached */
+    /* During a removal: which children are still to come. */
+    size_t next_name;
+    struct list *next_changed;
     uint16_t value_len;
     uint16_t path_len;
     char path[];

@@ -174,6 +174,32 @@ def test_a_million_of_everything_by_one_guest():
         assert refusals < 60, f'{refusals} lines of log'
 
 
+def cpu_ns(d):
+    with open(f'/proc/{d.pid()}/schedstat') as f:
+        return int(f.read().split()[0])
+
+
+def test_removal_in_a_transaction_costs_what_it_removes():
+    """Ten times the children cost about ten times the work, not a hundred."""
+    with Daemon() as d, d.client() as c:
+        cost = []
+        for nr in (600, 6000):
+            for at in range(0, nr, 100):
+                for i in range(at, at + 100):
+                    c.post(WRITE, words(f'/dir{nr}/n{i}'))
+                for i in range(100):
+                    c.answer()
+            used = []
+            for _ in range(3):
+                tx = c.begin()
+                before = cpu_ns(d)
+                c.rm(f'/dir{nr}', tx=tx)
+                used.append(cpu_ns(d) - before)
+                c.abort(tx)
+            cost.append(min(used))
+        assert cost[1] < cost[0] * 40, f'{cost} ns for 600 and 6000 children'
+
+
 def test_interleaved_halves_of_many_clients():
     with Daemon() as d:
         clients = [d.client() for _ in range(20)]
