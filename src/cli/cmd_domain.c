@@ -18,29 +18,31 @@ enum {
     OPTION_EMPTY,
     OPTION_TYPE,
     OPTION_HOST,
+    OPTION_READ_ONLY,
 };
 
 static const struct command_option options[] = {
-    {"host",    OPTION_HOST,   "HOST",  "The host: embedded:NAME or embedded:PATH"},
-    {"json",    'j',           NULL,    "Print JSON instead of text"              },
-    {"kernel",  'k',           "FILE",  "create: the 64-bit ELF file to start"    },
-    {"cmdline", 'c',           "TEXT",  "create: its command line"                },
-    {"memory",  'm',           "MIB",   "create: RAM, 16 to 65536 (default 64)"   },
-    {"vcpus",   OPTION_VCPUS,  "N",     "create: 1 to 8 (default 1)"              },
-    {"disk",    OPTION_DISK,   "FILE",  "create: a disk image"                    },
-    {"domid",   OPTION_DOMID,  "DOMID", "create: its number (default random)"     },
-    {"paused",  OPTION_PAUSED, NULL,    "create: do not let it run yet"           },
-    {"empty",   OPTION_EMPTY,  NULL,
-     "create: without memory, to be restored into"                                },
-    {"follow",  'f',           NULL,    "console: go on until interrupted"        },
-    {"type",    OPTION_TYPE,   "TEXT",  "console: type this line first"           },
-    {NULL,      0,             NULL,    NULL                                      },
+    {"host",      OPTION_HOST,      "HOST",  "The host: embedded:NAME or embedded:PATH"},
+    {"json",      'j',              NULL,    "Print JSON instead of text"              },
+    {"kernel",    'k',              "FILE",  "create: the 64-bit ELF file to start"    },
+    {"cmdline",   'c',              "TEXT",  "create: its command line"                },
+    {"memory",    'm',              "MIB",   "create: RAM, 16 to 65536 (default 64)"   },
+    {"vcpus",     OPTION_VCPUS,     "N",     "create: 1 to 8 (default 1)"              },
+    {"disk",      OPTION_DISK,      "FILE",  "create: a disk image"                    },
+    {"read-only", OPTION_READ_ONLY, NULL,    "create: the disk cannot be written"      },
+    {"domid",     OPTION_DOMID,     "DOMID", "create: its number (default random)"     },
+    {"paused",    OPTION_PAUSED,    NULL,    "create: do not let it run yet"           },
+    {"empty",     OPTION_EMPTY,     NULL,
+     "create: without memory, to be restored into"                                     },
+    {"follow",    'f',              NULL,    "console: go on until interrupted"        },
+    {"type",      OPTION_TYPE,      "TEXT",  "console: type this line first"           },
+    {NULL,        0,                NULL,    NULL                                      },
 };
 
 struct domain_options {
     const char *host, *kernel, *cmdline, *disk, *type;
     uint64_t memory, vcpus, domid;
-    bool json, paused, empty, follow;
+    bool json, paused, empty, follow, read_only;
 };
 
 /* ---- options ----------------------------------------------------------- */
@@ -72,6 +74,9 @@ static int read_option(struct command_line *line, int key, const char *argument,
         break;
     case OPTION_DISK:
         o->disk = argument;
+        break;
+    case OPTION_READ_ONLY:
+        o->read_only = true;
         break;
     case OPTION_DOMID:
         ok = parse_number(argument, UINT32_MAX, "--domid", &o->domid, &err);
@@ -160,6 +165,8 @@ static bool create(struct hostd_client *client, const struct domain_options *o,
     add_number(request, "memory_mib", o->memory);
     add_number(request, "vcpus", o->vcpus);
     add_number(request, "domid", o->domid);
+    json_object_object_add(request, "disk_read_only",
+                           json_object_new_boolean(o->read_only));
     json_object_object_add(request, "paused",
                            json_object_new_boolean(o->paused));
     if (!hostd_call(client, request, NULL, 0, NULL, &answer, err))
@@ -228,8 +235,9 @@ static bool show(struct hostd_client *client, const struct domain_options *o,
         if (json_object_object_get_ex(answer, "domain", &part))
             print_domain(part);
         printf("console:    %s\n", hostd_text(answer, "console"));
-        printf("disk:       %s (%" PRIu64 " requests)\n",
+        printf("disk:       %s (%s%" PRIu64 " requests)\n",
                hostd_text(answer, "disk"),
+               hostd_flag(answer, "disk_read_only") ? "read-only, " : "",
                hostd_number(answer, "disk_requests"));
         printf("pages:      %" PRIu64 "\n", hostd_number(answer, "pages"));
         printf("guest time: %" PRIu64 " ms\n",

@@ -177,6 +177,7 @@ static bool domain_show(struct request *r, struct error *err)
     json_object_object_add(r->answer, "domain", describe(t));
     answer_text(r, "console", t->console_path);
     answer_text(r, "disk", t->disk_path);
+    answer_flag(r, "disk_read_only", t->disk_read_only);
     hosted_take(&t->h);
     answer_text(r, "event_abi",
                 m->events.abi == EVENT_ABI_FIFO ? "fifo" : "2l");
