@@ -139,7 +139,7 @@ static bool check_port_kind(const struct state_events *e,
     bool fifo = e->abi == STATE_EVENTS_FIFO;
 
     if ((p->virq && p->kind != STATE_PORT_VIRQ) || (p->remote && !named) ||
-        !p->remote_port != (p->kind != STATE_PORT_INTERDOMAIN))
+        (p->remote_port != 0) != (p->kind == STATE_PORT_INTERDOMAIN))
         return bad(err, STATE_EVENTS,
                    "port %" PRIu32 ": %s, with VIRQ %u, domain %" PRIu32
                    " and port %" PRIu32 " at the other end: these do not go "
