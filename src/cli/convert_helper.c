@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "cli/new_file.h"
 #include "stream/image/image_open.h"
 #include "stream/legacy/legacy_convert.h"
 
@@ -86,20 +87,22 @@ static void say(void *context, enum log_level level, const char *text)
 }
 
 /* A number is a descriptor, anything else a path. */
-static bool open_either(const char *text, int flags, int *ret_fd, bool *ret_own,
-                        struct error *err)
+static bool parse_descriptor(const char *text, int *ret_fd)
 {
     char *end;
     long fd = strtol(text, &end, 10);
 
-    *ret_own =
-        !(text[0] >= '0' && text[0] <= '9' && *end == '\0' && fd <= 65535);
-    if (*ret_own)
-        return file_open(text, flags, 0666, ret_fd, err);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || fd > 65535)
+        return false;
     *ret_fd = (int)fd;
-    if (fcntl(*ret_fd, F_GETFD) < 0)
-        return error_set_errno(err, ERR_IO, errno, "descriptor %ld", fd);
     return true;
+}
+
+static bool attach(struct io *io, int fd, bool for_write, struct error *err)
+{
+    if (fcntl(fd, F_GETFD) < 0)
+        return error_set_errno(err, ERR_IO, errno, "descriptor %d", fd);
+    return io_attach(io, fd, for_write, -1, -1, err);
 }
 
 static bool write_xl_header(const struct helper *h,
@@ -116,50 +119,81 @@ static bool write_xl_header(const struct helper *h,
            sink_write(sink, b.bytes, b.length, err);
 }
 
-static bool convert_fds(const struct helper *h, const struct log *log,
-                        struct io *in, struct io *out,
-                        struct legacy_convert_result *result, struct error *err)
+static bool convert_image(const struct helper *h, const struct log *log,
+                          struct io *in, struct stream_sink *sink,
+                          struct legacy_convert_result *result,
+                          struct error *err)
 {
     struct stream_source source = source_from_io(in);
-    struct stream_sink sink = sink_to_io(out);
     struct image_input image;
     struct legacy_convert_options convert = {.libxl = h->libxl, .log = log};
     bool ok;
 
     ok = image_open_legacy(&image, &source, &h->legacy, h->xl_header, err) &&
-         write_xl_header(h, &image, &sink, err);
+         write_xl_header(h, &image, sink, err);
     if (ok) {
         convert.image = image.legacy;
-        ok = legacy_convert(&image.source, &sink, &convert, result, err);
+        ok = legacy_convert(&image.source, sink, &convert, result, err);
     }
     image_close(&image);
+    return ok;
+}
+
+/* A file appears whole or not at all, but like stock we do not sync it. */
+static bool convert_to_path(const struct helper *h, const struct log *log,
+                            struct io *in, struct legacy_convert_result *result,
+                            struct error *err)
+{
+    struct new_file out;
+    bool ok = new_file_open(&out, h->out, -1, err);
+
+    if (!ok)
+        return false;
+    out.unsynced = true;
+    ok = convert_image(h, log, in, &out.sink, result, err) &&
+         new_file_commit(&out, err);
+    new_file_close(&out);
+    return ok;
+}
+
+static bool convert_to_either(const struct helper *h, const struct log *log,
+                              struct io *in,
+                              struct legacy_convert_result *result,
+                              struct error *err)
+{
+    struct stream_sink sink;
+    struct io out = {0};
+    bool ok;
+    int fd;
+
+    if (!parse_descriptor(h->out, &fd))
+        return convert_to_path(h, log, in, result, err);
+    if (!attach(&out, fd, true, err))
+        return false;
+    sink = sink_to_io(&out);
+    ok = convert_image(h, log, in, &sink, result, err) && io_finish(&out, err);
+    io_release(&out);
     return ok;
 }
 
 static bool convert(const struct helper *h, const struct log *log,
                     struct legacy_convert_result *result, struct error *err)
 {
-    int in_fd = -1, out_fd = -1;
-    bool own_in = false, own_out = false;
-    struct io in = {0}, out = {0};
+    struct io in = {0};
+    int fd = -1, own = -1;
     bool ok;
 
-    ok = open_either(h->in, O_RDONLY, &in_fd, &own_in, err) &&
-         open_either(h->out, O_WRONLY | O_CREAT | O_TRUNC, &out_fd, &own_out,
-                     err) &&
-         io_attach(&in, in_fd, false, -1, -1, err);
+    if (!parse_descriptor(h->in, &fd)) {
+        if (!file_open(h->in, O_RDONLY, 0, &own, err))
+            return false;
+        fd = own;
+    }
+    ok = attach(&in, fd, false, err);
     if (ok) {
-        ok = io_attach(&out, out_fd, true, -1, -1, err);
-        if (ok) {
-            ok = convert_fds(h, log, &in, &out, result, err);
-            io_release(&out);
-        }
+        ok = convert_to_either(h, log, &in, result, err);
         io_release(&in);
     }
-    if (own_in)
-        close_fd(&in_fd);
-    if (own_out && out_fd >= 0 && close(out_fd) != 0 && ok)
-        ok = error_set_errno(err, ERR_IO, errno, "%s", h->out);
+    close_fd(&own);
     return ok;
 }
 

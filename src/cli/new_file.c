@@ -73,6 +73,33 @@ static bool open_folder(struct new_file *f, const char *path, struct error *err)
                      err);
 }
 
+/*
+ * Whether a name leads through /proc to a descriptor of ours (/dev/stdout,
+ * /dev/fd/3): whoever opened that wants the octets there, and the folder of such
+ * a name is no place for files.
+ */
+static bool names_a_descriptor(const char *path)
+{
+    char at[PATH_MAX], folder[PATH_MAX], target[PATH_MAX];
+
+    if (snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at))
+        return false;
+    for (unsigned int links = 0; links < 40; links++) {
+        cleanup_free char *for_dir = strdup(at);
+        ssize_t length = readlink(at, target, sizeof(target) - 1);
+
+        if (!for_dir || !realpath(dirname(for_dir), folder) || length < 0)
+            return false;
+        if (strncmp(folder, "/proc/", 6) == 0)
+            return true;
+        target[length] = '\0';
+        if (snprintf(at, sizeof(at), "%s%s%s", target[0] == '/' ? "" : folder,
+                     target[0] == '/' ? "" : "/", target) >= (int)sizeof(at))
+            return false;
+    }
+    return false;
+}
+
 bool new_file_open(struct new_file *ret, const char *path, int idle_timeout_ms,
                    struct error *err)
 {
@@ -84,8 +111,10 @@ bool new_file_open(struct new_file *ret, const char *path, int idle_timeout_ms,
         ret->fd = STDOUT_FILENO;
     else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return error_set(err, ERR_USAGE, "%s: a folder, expected a file", path);
-    else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        if (!file_open(path, O_WRONLY, 0, &ret->fd, err))
+    else if (stat(path, &st) == 0 &&
+             (!S_ISREG(st.st_mode) || names_a_descriptor(path))) {
+        if (!file_open(path, O_WRONLY | (S_ISREG(st.st_mode) ? O_TRUNC : 0), 0,
+                       &ret->fd, err))
             return false;
     } else if (!open_folder(ret, path, err) || !open_in_folder(ret, err)) {
         close_fd(&ret->dir_fd);
@@ -134,7 +163,7 @@ static bool give_name(struct new_file *f, struct error *err)
     if (renameat(f->dir_fd, f->temporary, f->dir_fd, f->name) != 0)
         return error_set_errno(err, ERR_IO, errno, "%s: rename", f->name);
     f->temporary[0] = '\0';
-    if (fsync(f->dir_fd) != 0)
+    if (!f->unsynced && fsync(f->dir_fd) != 0)
         return error_set_errno(err, ERR_IO, errno, "%s: fsync of its folder",
                                f->name);
     return true;
@@ -146,7 +175,7 @@ bool new_file_commit(struct new_file *file, struct error *err)
         return false;
     if (!new_file_sparse(file))
         return true;
-    if (fsync(file->fd) != 0)
+    if (!file->unsynced && fsync(file->fd) != 0)
         return error_set_errno(err, ERR_IO, errno, "%s: fsync", file->name);
     return give_name(file, err);
 }

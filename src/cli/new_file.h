@@ -7,8 +7,9 @@
  *
  * So not even a killed process leaves anything behind.  Where the file system
  * cannot make nameless files the name is hidden and temporary, and an error
- * removes it.  "-" (standard output), and what is there already and is no
- * regular file (a pipe, /dev/null), is written as it is.
+ * removes it.  "-" (standard output), what is there already and is no regular
+ * file (a pipe, /dev/null), and a name of a descriptor (/dev/stdout), are written
+ * as they are.
  */
 #ifndef CLI_NEW_FILE_H
 #define CLI_NEW_FILE_H
@@ -24,6 +25,7 @@ struct new_file {
     bool open;
     bool nameless;
     bool attached;
+    bool unsynced; /* set by the caller: commit without waiting for the disk */
     char name[NAME_MAX + 1];      /* in the folder */
     char temporary[NAME_MAX + 1]; /* "" while there is none */
     struct io io;

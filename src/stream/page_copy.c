@@ -104,6 +104,35 @@ static bool copy_hole(struct page_copier *p, struct stream_source *source,
     return true;
 }
 
+/*
+ * Pages that nobody has to look at stay in the kernel where that is possible.
+ * '*ret_done' says how many did.
+ */
+static bool move_pages(struct page_copier *p, struct stream_source *source,
+                       struct stream_sink *sink, struct iovec *head,
+                       uint64_t nr_pages, uint64_t *ret_done, struct error *err)
+{
+    uint64_t octets, rest;
+
+    *ret_done = 0;
+    if (p->find_zeroes || !source->ops->move || !sink->ops->io)
+        return true;
+    if (head->iov_len > 0 &&
+        !sink_write(sink, head->iov_base, head->iov_len, err))
+        return false;
+    head->iov_len = 0;
+    if (!stream_move(source, sink, nr_pages * PAGE_SIZE, &octets, err))
+        return false;
+    /* Whole pages: what is left of the last goes through memory. */
+    rest = (0 - octets) & (PAGE_SIZE - 1);
+    if (rest > 0 &&
+        (!source_read(source, p->buffer, (size_t)rest, "pages", err) ||
+         !sink_write(sink, p->buffer, (size_t)rest, err)))
+        return false;
+    *ret_done = (octets + rest) / PAGE_SIZE;
+    return true;
+}
+
 bool page_copy(struct page_copier *p, struct stream_source *source,
                struct stream_sink *sink, const void *head, size_t head_length,
                uint64_t nr_pages, struct error *err)
@@ -115,12 +144,15 @@ bool page_copy(struct page_copier *p, struct stream_source *source,
     if (nr_pages == 0)
         return sink_write(sink, head, head_length, err);
     while (done < nr_pages) {
-        uint64_t hole;
+        uint64_t hole, moved;
         size_t piece;
 
         if (!copy_hole(p, source, sink, &first, nr_pages - done, &hole, err))
             return false;
         done += hole;
+        if (!move_pages(p, source, sink, &first, nr_pages - done, &moved, err))
+            return false;
+        done += moved;
         piece = size_min((size_t)(nr_pages - done), PAGE_COPY_PAGES);
         if (piece > 0 &&
             (!source_read(source, p->buffer, piece * PAGE_SIZE, "pages", err) ||
@@ -137,7 +169,11 @@ bool octets_copy(struct page_copier *p, struct stream_source *source,
                  struct error *err)
 {
     const size_t room = PAGE_COPY_PAGES * PAGE_SIZE;
+    uint64_t moved;
 
+    if (!stream_move(source, sink, length, &moved, err))
+        return false;
+    length -= moved;
     while (length > 0) {
         size_t piece = length < room ? (size_t)length : room;
 

@@ -75,12 +75,27 @@ static bool put_back_skip(void *context, uint64_t length, uint64_t *ret_done,
     return true;
 }
 
+static bool put_back_move(void *context, struct io *to, uint64_t length,
+                          uint64_t *ret_done, struct error *err)
+{
+    struct put_back *p = context;
+
+    *ret_done = 0;
+    if (put_back_left(p) > 0 || !p->inner->ops->move)
+        return true;
+    if (!p->inner->ops->move(p->inner->context, to, length, ret_done, err))
+        return false;
+    p->inner->offset += *ret_done;
+    return true;
+}
+
 static const struct source_ops put_back_ops = {
     .read_some = put_back_read_some,
     .readv = put_back_readv,
     .hole_ahead = put_back_hole_ahead,
     .skip_hole = put_back_skip_hole,
     .skip = put_back_skip,
+    .move = put_back_move,
 };
 
 struct stream_source source_put_back(struct put_back *p,

@@ -199,6 +199,20 @@ bool sink_write_zeroes(struct stream_sink *s, uint64_t length,
     return true;
 }
 
+bool stream_move(struct stream_source *source, struct stream_sink *sink,
+                 uint64_t length, uint64_t *ret_done, struct error *err)
+{
+    *ret_done = 0;
+    if (!source->ops->move || !sink->ops->io)
+        return true;
+    if (!source->ops->move(source->context, sink->ops->io(sink->context),
+                           length, ret_done, err))
+        return false;
+    source->offset += *ret_done;
+    sink->offset += *ret_done;
+    return true;
+}
+
 /* Memory ---------------------------------------------------------------- */
 
 static bool memory_read_some(void *context, void *buffer, size_t length,
@@ -346,12 +360,19 @@ static bool io_source_skip(void *context, uint64_t length, uint64_t *ret_done,
     return true;
 }
 
+static bool io_source_move(void *context, struct io *to, uint64_t length,
+                           uint64_t *ret_done, struct error *err)
+{
+    return io_move(context, to, length, ret_done, err);
+}
+
 static const struct source_ops io_source_ops = {
     .read_some = io_source_read_some,
     .readv = io_source_readv,
     .hole_ahead = io_source_hole_ahead,
     .skip_hole = io_source_skip_hole,
     .skip = io_source_skip,
+    .move = io_source_move,
 };
 
 struct stream_source source_from_io(struct io *io)
@@ -378,9 +399,15 @@ static bool io_sink_write_zeroes(void *context, uint64_t length,
     return true;
 }
 
+static struct io *io_sink_io(void *context)
+{
+    return context;
+}
+
 static const struct sink_ops io_sink_ops = {
     .writev = io_sink_writev,
     .write_zeroes = io_sink_write_zeroes,
+    .io = io_sink_io,
 };
 
 struct stream_sink sink_to_io(struct io *io)

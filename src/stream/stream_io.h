@@ -7,7 +7,7 @@
  * not asked for is left for the next reader, because the layers of an image
  * share one descriptor across processes.
  *
- * Every operation is mandatory.  The functions below are the way to call them:
+ * Every operation is mandatory but where it says so.  The functions below are the way to call them:
  * they keep 'offset' right and loop where an operation may do less.
  */
 #ifndef STREAM_STREAM_IO_H
@@ -36,6 +36,12 @@ struct source_ops {
      */
     bool (*skip)(void *context, uint64_t length, uint64_t *ret_done,
                  struct error *err);
+    /*
+     * As io_move(), to another descriptor.  The only one that may be NULL: then
+     * octets go through memory.
+     */
+    bool (*move)(void *context, struct io *to, uint64_t length,
+                 uint64_t *ret_done, struct error *err);
 };
 
 struct stream_source {
@@ -85,6 +91,8 @@ struct sink_ops {
                    struct error *err);
     /* As writing zeroes; a file may keep a hole. */
     bool (*write_zeroes)(void *context, uint64_t length, struct error *err);
+    /* The descriptor behind it.  May be NULL: there is none. */
+    struct io *(*io)(void *context);
 };
 
 struct stream_sink {
@@ -99,6 +107,15 @@ must_check bool sink_writev(struct stream_sink *s, struct iovec *iov,
                             int nr_iov, struct error *err);
 must_check bool sink_write_zeroes(struct stream_sink *s, uint64_t length,
                                   struct error *err);
+
+/*
+ * Move octets from a source to a sink inside the kernel, where both stand on
+ * descriptors: at most 'length'; '*ret_done' says how many, and the rest is to
+ * be read and written.
+ */
+must_check bool stream_move(struct stream_source *source,
+                            struct stream_sink *sink, uint64_t length,
+                            uint64_t *ret_done, struct error *err);
 
 /* Octets in memory. */
 struct memory_source {

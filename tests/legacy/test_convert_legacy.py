@@ -6,6 +6,7 @@ Usage: test_convert_legacy.py XENFERRY HELPER
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -282,6 +283,39 @@ def no_half_written_file():
     assert set(os.listdir(SCRATCH)) <= set(before) | {"in"}
 
 
+def stopped(number, *command):
+    """A converter that waits for the rest of its image dies of a signal."""
+    octets = Image(width=64, params=STOCK_PARAMS).bytes()
+
+    def test():
+        before = sorted(os.listdir(SCRATCH))
+        with subprocess.Popen([*command, path("stopped")]
+                              if command[0] == XENFERRY else
+                              [*command, "-o", path("stopped")],
+                              stdin=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            # Once the pipe took more than it holds, some of it was read.
+            process.stdin.write(octets[:len(octets) // 2])
+            process.stdin.flush()
+            process.send_signal(number)
+            assert process.wait(60) == -number
+            process.stdin.close()
+        assert sorted(os.listdir(SCRATCH)) == before, os.listdir(SCRATCH)
+    return test
+
+
+def a_descriptor_by_name():
+    write("in", Image(width=64).bytes())
+    run(XENFERRY, "convert", "-q", path("in"), path("wanted"))
+    device = os.lstat("/dev/stdout")
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        with open(path("out"), "wb") as out:
+            subprocess.run([XENFERRY, "convert", "-q", path("in"), name],
+                           stdout=out, check=True)
+        same("out", "wanted")
+    assert os.lstat("/dev/stdout").st_ino == device.st_ino
+
+
 def zeroes_are_holes():
     image = Image(frames=4096, types=False)
     image.page = lambda pfn: bytes(PAGE)
@@ -342,8 +376,20 @@ TESTS += [
     ("--skip-qemu", skip_qemu),
     ("usage of the helper", helper_usage),
     ("no half-written file", no_half_written_file),
+    ("a name of a descriptor", a_descriptor_by_name),
     ("zeroes are holes", zeroes_are_holes),
     ("refusals", refusals),
 ]
+
+for what, start in (
+        ("convert", [XENFERRY, "convert", "-q", "-"]),
+        ("convert --to=image", [XENFERRY, "convert", "-q", "--to=image", "-"]),
+        ("image create", [XENFERRY, "image", "create", "-q", "-"]),
+        ("the helper", [HELPER, "-i", "0", "-w", "64", "-g", "hvm", "-f",
+                        "libxl"])):
+    for signal_name in ("SIGTERM", "SIGKILL", "SIGINT"):
+        TESTS.append(("%s, stopped by %s, leaves no file" % (
+            what, signal_name),
+                      stopped(getattr(signal, signal_name), *start)))
 
 tap.run(TESTS)

@@ -322,9 +322,128 @@ static void a_limited_writer_can_be_cancelled(void **state)
     close(fds[1]);
 }
 
+static int file_of_octets(size_t length)
+{
+    int fd = memfd_create("source", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < length; i++) {
+        uint8_t octet = (uint8_t)(i * 7 >> 3);
+
+        assert_int_equal(write(fd, &octet, 1), 1);
+    }
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return fd;
+}
+
+static void octets_move_from_a_file_to_a_pipe(void **state)
+{
+    enum { LENGTH = 20000 };
+    static uint8_t wanted[LENGTH], got[LENGTH];
+    struct pair p = pipe_pair();
+    int fd = file_of_octets(LENGTH);
+    struct io in, out, back;
+    struct error err;
+    uint64_t done;
+
+    assert_int_equal(pread(fd, wanted, LENGTH, 0), LENGTH);
+    assert_true(io_attach(&in, fd, false, 1000, -1, &err));
+    assert_true(io_attach(&out, p.writer, true, 1000, -1, &err));
+    assert_true(io_move(&in, &out, LENGTH - 1, &done, &err));
+    assert_int_equal(done, LENGTH - 1);
+    /* Nothing more than asked for, and no more than there is. */
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), LENGTH - 1);
+    assert_true(io_move(&in, &out, 100, &done, &err));
+    assert_int_equal(done, 1);
+    assert_int_equal(in.offset, LENGTH);
+    assert_int_equal(out.offset, LENGTH);
+    assert_true(io_attach(&back, p.reader, false, 1000, -1, &err));
+    assert_true(io_read_exact(&back, got, LENGTH, &err));
+    assert_memory_equal(got, wanted, LENGTH);
+    io_release(&in);
+    io_release(&out);
+    io_release(&back);
+    close(fd);
+    pair_close(&p);
+}
+
+static void octets_move_between_pipes(void **state)
+{
+    struct pair from = pipe_pair(), to = pipe_pair();
+    struct io in, out;
+    struct error err;
+    uint64_t done;
+    char got[8] = "";
+
+    assert_int_equal(write(from.writer, "pipe", 4), 4);
+    assert_true(io_attach(&in, from.reader, false, 20, -1, &err));
+    assert_true(io_attach(&out, to.writer, true, 20, -1, &err));
+    assert_true(io_move(&in, &out, 4, &done, &err));
+    assert_int_equal(done, 4);
+    assert_int_equal(read(to.reader, got, sizeof(got)), 4);
+    assert_string_equal(got, "pipe");
+    /* One that gives nothing is waited for, but not for ever. */
+    assert_false(io_move(&in, &out, 4, &done, &err));
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    io_release(&in);
+    io_release(&out);
+    pair_close(&from);
+    pair_close(&to);
+}
+
+static void what_cannot_be_moved_is_left(void **state)
+{
+    int fd = file_of_octets(10), to = memfd_create("sink", MFD_CLOEXEC);
+    struct pair p = pipe_pair();
+    struct io in, out;
+    struct error err;
+    uint64_t done;
+
+    /* To a file: nothing is gained, and holes would be lost. */
+    assert_true(io_attach(&in, fd, false, 1000, -1, &err));
+    assert_true(io_attach(&out, to, true, 1000, -1, &err));
+    assert_true(io_move(&in, &out, 10, &done, &err));
+    assert_int_equal(done, 0);
+    io_release(&out);
+    /* With a limit on the rate. */
+    assert_true(io_attach(&out, p.writer, true, 1000, -1, &err));
+    out.rate_limit = 1;
+    assert_true(io_move(&in, &out, 10, &done, &err));
+    assert_int_equal(done, 0);
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
+    io_release(&in);
+    io_release(&out);
+    close(fd);
+    close(to);
+    pair_close(&p);
+}
+
+static void a_full_pipe_stops_a_move(void **state)
+{
+    int fd = memfd_create("source", MFD_CLOEXEC);
+    struct pair p = pipe_pair();
+    struct io in, out;
+    struct error err;
+    uint64_t done;
+
+    assert_int_equal(ftruncate(fd, 8 << 20), 0);
+    assert_true(io_attach(&in, fd, false, 1000, -1, &err));
+    assert_true(io_attach(&out, p.writer, true, 20, -1, &err));
+    assert_false(io_move(&in, &out, 8 << 20, &done, &err));
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    io_release(&in);
+    io_release(&out);
+    close(fd);
+    pair_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(octets_move_from_a_file_to_a_pipe),
+        cmocka_unit_test(octets_move_between_pipes),
+        cmocka_unit_test(what_cannot_be_moved_is_left),
+        cmocka_unit_test(a_full_pipe_stops_a_move),
         cmocka_unit_test(a_pipe_is_not_read_ahead),
         cmocka_unit_test(a_socket_is_not_read_ahead),
         cmocka_unit_test(an_early_end_says_how_far_it_came),
