@@ -711,8 +711,13 @@ static bool explain_body(struct inspect *in, const struct stream_item *item,
     if (!record_read_body(in->reader.source, head, stream_item_name(item),
                           &in->body, &rec, err))
         return false;
-    if (!explain(in, &rec, &problem))
+    if (!explain(in, &rec, &problem)) {
+        if (problem.code == ERR_NO_MEMORY) {
+            *err = problem;
+            return false;
+        }
         fields_text(in->records, "problem", problem.text);
+    }
     if (!rec.padding_zero)
         fields_text(in->records, "remark", "padding is not zero");
     return true;

@@ -31,7 +31,8 @@ static bool put_back_readv(void *context, struct iovec *iov, int nr_iov,
     for (; nr_iov > 0 && put_back_left(p) > 0; iov++, nr_iov--) {
         size_t got = size_min(iov->iov_len, put_back_left(p));
 
-        memcpy(iov->iov_base, p->bytes + p->at, got);
+        if (got > 0)
+            memcpy(iov->iov_base, p->bytes + p->at, got);
         p->at += got;
         if (got < iov->iov_len) {
             iov->iov_base = (uint8_t *)iov->iov_base + got;
