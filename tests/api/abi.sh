@@ -41,12 +41,14 @@ is "" "$(cc -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c \
     "the header is C99 by itself"
 
 "$make_image" layer=xl frames=20 >image
+# A library with sanitizers wants theirs loaded before everything else; what
+# Python itself keeps at its end is no leak of ours.
+preload=
 if nm -D "$library" | grep -q __asan_init; then
-    skip "the Python example" "a library with sanitizers cannot be loaded"
-else
-    is "0 END" "$(python3 "$source/docs/examples/inspect.py" image "$library" \
-        >out 2>&1
-        echo "$?" "$(awk '{ name = $(NF - 1) } END { print name }' out)")" \
-        "the Python example"
+    preload=$(ldd "$library" | awk '/libasan|libclang_rt.asan/ { print $3 }')
 fi
+is "0 END" "$(LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0 \
+    python3 "$source/docs/examples/inspect.py" image "$library" >out 2>&1
+    echo "$?" "$(awk '{ name = $(NF - 1) } END { print name }' out)")" \
+    "the Python example"
 plan
