@@ -35,6 +35,7 @@ enum image {
     LIBVIRT,
     LEGACY_HVM,
     LEGACY_PV,
+    LEGACY_WITH_TMEM,
     LEGACY_ROUNDS,
     STORE_STREAM,
     STORE_TEXT,
@@ -101,6 +102,36 @@ static void make_libvirt(struct buffer *b)
     make(&made[PV64_LIBXL], b);
 }
 
+/* Transcendent memory: one pool with a page and one that ends early. */
+static void make_legacy_tmem(struct buffer *b)
+{
+    const struct legacy_shape *s = &legacy_shapes[5];
+
+    legacy_put_head(b, s, 2);
+    legacy_put_batch(b, s);
+    buffer_u32(b, (uint32_t)LEGACY_CHUNK_TMEM);
+    buffer_zeroes(b, 8);
+    buffer_u32(b, UINT32_MAX);
+    buffer_zeroes(b, 12);
+    buffer_u32(b, UINT32_MAX);
+    for (uint32_t pool = 0; pool < 2; pool++) {
+        buffer_u32(b, pool);
+        buffer_u32(b, 0);
+        buffer_u32(b, 1 + pool); /* pages */
+        buffer_zeroes(b, 16);
+        buffer_zeroes(b, 24 + 4 + PAGE_SIZE);
+    }
+    for (size_t i = 0; i < 6; i++)
+        buffer_u32(b, UINT32_MAX); /* no object */
+    buffer_u32(b, UINT32_MAX);
+    buffer_u32(b, (uint32_t)LEGACY_CHUNK_TMEM_EXTRA);
+    buffer_u32(b, 1);
+    buffer_zeroes(b, 24 + 4);
+    buffer_u32(b, UINT32_MAX);
+    buffer_u32(b, LEGACY_CHUNK_END);
+    legacy_put_tail(b, s);
+}
+
 /* Two rounds, the second with page compression. */
 static void make_legacy_rounds(struct buffer *b)
 {
@@ -157,6 +188,9 @@ static void make_image(enum image which, struct buffer *b)
         break;
     case LEGACY_PV:
         legacy_put_image(b, &legacy_shapes[5]);
+        break;
+    case LEGACY_WITH_TMEM:
+        make_legacy_tmem(b);
         break;
     case LEGACY_ROUNDS:
         make_legacy_rounds(b);
@@ -437,7 +471,7 @@ enum memory { MEMORY_NEEDED, MEMORY_HELPS };
 #define ON(image) (UINT32_C(1) << (image))
 #define GUESTS    (ON(HVM_XL) | ON(PV64_LIBXL) | ON(PV32_LIBXC))
 #define WRAPPED   (ON(XENSERVER) | ON(LIBVIRT))
-#define LEGACY    (ON(LEGACY_HVM) | ON(LEGACY_PV))
+#define LEGACY    (ON(LEGACY_HVM) | ON(LEGACY_PV) | ON(LEGACY_WITH_TMEM))
 #define STORES    (ON(STORE_STREAM) | ON(STORE_TEXT))
 
 /* clang-format off */
@@ -457,7 +491,8 @@ static const struct work {
     {"convert a checkpoint", do_checkpoint, ON(CHECKPOINTED), MEMORY_NEEDED},
     {"compact", do_compact, GUESTS, MEMORY_NEEDED},
     {"convert a legacy HVM one", do_legacy, ON(LEGACY_HVM), MEMORY_NEEDED},
-    {"convert a legacy PV one", do_legacy_pv, ON(LEGACY_PV), MEMORY_NEEDED},
+    {"convert a legacy PV one", do_legacy_pv, ON(LEGACY_PV) | ON(LEGACY_WITH_TMEM),
+        MEMORY_NEEDED},
     {"convert rounds", do_legacy_rounds, ON(LEGACY_ROUNDS), MEMORY_NEEDED},
     {"keep", do_keep, GUESTS | ON(LIBVIRT), MEMORY_HELPS},
     {"expand", do_expand, GUESTS, MEMORY_NEEDED},
