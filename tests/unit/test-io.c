@@ -437,6 +437,107 @@ static void a_full_pipe_stops_a_move(void **state)
     pair_close(&p);
 }
 
+/* ---- runs ------------------------------------------------------------- */
+
+#define ZEROES (UINT64_C(1) << 30)
+
+static void zeroes_in_runs_cost_their_head(void **state)
+{
+    static char got[64];
+    struct pair p = socket_pair();
+    struct io in, out;
+    struct error err;
+
+    assert_ok(io_attach(&in, p.reader, false, 1000, -1, &err), err);
+    assert_ok(io_attach(&out, p.writer, true, 1000, -1, &err), err);
+    in.runs = out.runs = true;
+    assert_ok(io_write_all(&out, "abcdef", 6, &err), err);
+    assert_ok(io_write_zeroes(&out, ZEROES, &err), err);
+    assert_ok(io_write_all(&out, "g", 1, &err), err);
+    assert_int_equal(out.offset, 8 + 6 + 8 + 8 + 1);
+
+    assert_ok(io_read_exact(&in, got, 2, &err), err);
+    assert_memory_equal(got, "ab", 2);
+    assert_int_equal(io_hole_ahead(&in), 0);
+    memset(got, 'x', sizeof(got));
+    /* Across the end of a run. */
+    assert_ok(io_read_exact(&in, got, 6, &err), err);
+    assert_memory_equal(got, "cdef\0\0x", 7);
+    assert_int_equal(io_hole_ahead(&in), ZEROES - 2);
+    assert_false(io_runs_end(&in, &err));
+    assert_int_equal(err.code, ERR_FORMAT);
+    assert_ok(io_skip(&in, ZEROES - 3, &err), err);
+    assert_ok(io_read_exact(&in, got, 2, &err), err);
+    assert_memory_equal(got, "\0g", 2);
+    assert_ok(io_runs_end(&in, &err), err);
+    /* What follows is not a run, and for somebody else. */
+    assert_int_equal(write(p.writer, "next", 4), 4);
+    assert_int_equal(read(p.reader, got, 8), 4);
+    io_release(&in);
+    io_release(&out);
+    pair_close(&p);
+}
+
+static void a_run_is_scattered(void **state)
+{
+    char a[3] = "", b[4] = "", c[2] = "";
+    struct iovec iov[] = {
+        {a, 2},
+        {b, 3},
+        {c, 1}
+    };
+    struct pair p = pipe_pair();
+    struct io in, out;
+    struct error err;
+
+    assert_ok(io_attach(&in, p.reader, false, 1000, -1, &err), err);
+    assert_ok(io_attach(&out, p.writer, true, 1000, -1, &err), err);
+    in.runs = out.runs = true;
+    assert_ok(io_write_all(&out, "abc", 3, &err), err);
+    assert_ok(io_write_all(&out, "def", 3, &err), err);
+    assert_ok(io_readv_exact(&in, iov, 3, &err), err);
+    assert_string_equal(a, "ab");
+    assert_string_equal(b, "cde");
+    assert_string_equal(c, "f");
+    io_release(&in);
+    io_release(&out);
+    pair_close(&p);
+}
+
+static void hostile_runs_are_refused(void **state)
+{
+    static const struct {
+        const char *octets;
+        size_t length;
+        enum error_code code;
+    } bad[] = {
+        {"\0\0\0\0\0\0\0\0",          8,  ERR_FORMAT   },
+        {"\x80\0\0\0\0\0\0\0",        8,  ERR_FORMAT   },
+        {"\0\0\0\0",                  4,  ERR_TRUNCATED},
+        {"\0\0\0\0\0\0\0\4ab",        10, ERR_TRUNCATED},
+        {"\x80\0\0\0\0\0\0\1",        8,  ERR_TRUNCATED},
+        {"\x7f\xff\xff\xff\0\0\0\0a", 9,  ERR_TRUNCATED},
+        {"",                          0,  ERR_TRUNCATED},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct pair p = pipe_pair();
+        struct io in;
+        struct error err;
+        char got[4];
+
+        assert_int_equal(write(p.writer, bad[i].octets, bad[i].length),
+                         (ssize_t)bad[i].length);
+        close_fd(&p.writer);
+        assert_ok(io_attach(&in, p.reader, false, 1000, -1, &err), err);
+        in.runs = true;
+        assert_false(io_read_exact(&in, got, sizeof(got), &err));
+        assert_int_equal(err.code, bad[i].code);
+        io_release(&in);
+        pair_close(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +546,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_moved_is_left),
         cmocka_unit_test(a_full_pipe_stops_a_move),
         cmocka_unit_test(a_pipe_is_not_read_ahead),
+        cmocka_unit_test(zeroes_in_runs_cost_their_head),
+        cmocka_unit_test(a_run_is_scattered),
+        cmocka_unit_test(hostile_runs_are_refused),
         cmocka_unit_test(a_socket_is_not_read_ahead),
         cmocka_unit_test(an_early_end_says_how_far_it_came),
         cmocka_unit_test(silence_is_a_timeout),
