@@ -38,7 +38,7 @@ fails() {
 }
 
 says() { # PATTERN: the last command must have said this
-    printf '%s\n' "$said" | grep -qE "$1" || fail "no '$1' in what it said"
+    printf '%s\n' "$said" | grep -qE -- "$1" || fail "no '$1' in what it said"
 }
 
 # Domains are as named, in any order; the control domain is not counted.
