@@ -61,8 +61,11 @@ image() {
     is 0 "$(status "$xenferry" convert -q --to libxc --version 3 v2 v3)" \
         "$1: and back, bare"
     is 0 "$(status "$xenferry" verify -q v2)" "$1: version 2 is clean"
+    is 0 "$(same image kept)" "$1: diff reads the container"
     is 0 "$(status "$xenferry" core -q image core)" "$1: a core file"
-    rm -f image kept back compact v2 v3 core text
+    is 0 "$(status "$xenferry" core -q kept core2)" "$1: of the container"
+    is 0 "$(status cmp core core2)" "$1: the same"
+    rm -f image kept back compact v2 v3 core core2 text
 }
 
 image pvh-stock 1 1 2065 1950
