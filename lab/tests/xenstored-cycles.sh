@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lab-test: hosts=1 timeout=1200
+# lab-test: hosts=1 timeout=2400
 # With xenferry-xenstored, 100 guests come and go and leave no node, watch or
 # transaction behind.
 #
@@ -11,4 +11,4 @@ cd "$(dirname "$0")/../.." || exit 2
 build="build-release"
 [ "${1-}" != --build ] || build=$2
 . lab/tests/xenstored-host.sh
-with_our_xenstored 1100 "$build" cycles
+with_our_xenstored 2300 "$build" cycles

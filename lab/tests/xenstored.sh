@@ -3,9 +3,8 @@
 # lab-test: hosts=1 timeout=1200
 # dom0 boots with xenferry-xenstored in place of the stock one: xl creates,
 # saves, restores and destroys PV and PVH guests with disk, console and network;
-# kill -9 of the serving process goes unnoticed, in the middle of xl create too.
-# Migration and HVM: lab/lab test matrix-migrate save-restore-hvm --xenstored
-# FILE.
+# kill -9 of the serving process goes unnoticed, in the middle of xl create too,
+# and so does a live update.
 #
 #   lab/tests/xenstored.sh [--build DIR]
 set -u
