@@ -11,8 +11,8 @@
  *
  * The first line has the facts of the move, the others a "state".  A last line
  * that is cut or does not match its checksum was never acted on, and is not
- * there; zeroes behind the last are room for more.  The file is locked as long as it is open, so one process at a time
- * decides about a move.
+ * there; zeroes behind the last are room for more.  The file is locked as long
+ * as it is open, so one process at a time decides about a move.
  */
 #ifndef ENGINE_HANDOVER_JOURNAL_H
 #define ENGINE_HANDOVER_JOURNAL_H
