@@ -137,18 +137,6 @@ static int64_t now_ns(void *context)
     return clock_now_ns();
 }
 
-static enum outcome control(void *context, struct connection *from,
-                            unsigned int nr_words, char **words,
-                            struct buffer *reply)
-{
-    (void)context;
-    (void)from;
-    (void)nr_words;
-    (void)words;
-    (void)reply;
-    return STORE_EINVAL;
-}
-
 static bool guest_is_busy(struct backend *b)
 {
     (void)b;
@@ -473,7 +461,6 @@ bool store_service_open(struct store_service *s, const struct log *log,
                               .ring_rebind = ring_rebind,
                               .ring_notify = ring_notify,
                               .now_ns = now_ns,
-                              .control = control,
                               .log = log,
                               .context = s};
     int rc;

@@ -168,13 +168,22 @@ static enum outcome do_quota_soft(struct control *k)
     return quota_set(k, true);
 }
 
+/* What only the process around the store can do. */
+static enum outcome ask_host(struct control *k, unsigned int nr, char **words)
+{
+    const struct store_host *host = &k->r->store->host;
+
+    return host->control
+               ? host->control(host->context, k->r->c, nr, words, k->out)
+               : STORE_EINVAL;
+}
+
 static enum outcome do_memreport(struct control *k)
 {
     struct store_figures f;
 
     if (k->nr)
-        return k->r->store->host.control(k->r->store->host.context, k->r->c,
-                                         k->nr + 1, k->words - 1, k->out);
+        return ask_host(k, k->nr + 1, k->words - 1);
     store_figures(k->r->store, &f);
     buffer_format(k->out,
                   "nodes        %10" PRIu64 "\nwatches      %10" PRIu64
@@ -248,10 +257,7 @@ static enum outcome do_help(struct control *k)
 
     for (unsigned int i = 0; i < ARRAY_SIZE(commands); i++)
         buffer_format(k->out, "%s\t%s\n", commands[i].name, commands[i].usage);
-    /* The process adds its own; none is fine too. */
-    if (k->r->store->host.control(k->r->store->host.context, k->r->c, 1, words,
-                                  k->out) != STORE_OK)
-        return STORE_OK;
+    (void)ask_host(k, 1, words); /* adds its own; none is fine too */
     return STORE_OK;
 }
 
@@ -276,8 +282,7 @@ enum outcome request_control(struct request *r)
         if (commands[i].answers)
             return outcome;
     } else if (nr <= ARRAY_SIZE(words)) {
-        outcome = r->store->host.control(r->store->host.context, r->c, nr,
-                                         words, out);
+        outcome = ask_host(&k, nr, words);
     }
     if (outcome == STORE_PARKED)
         r->c->waiting_for = DOMID_NONE_WIRE;

@@ -293,18 +293,6 @@ static int64_t no_time(void *context)
     return 0;
 }
 
-static enum outcome no_control(void *context, struct connection *from,
-                               unsigned int nr_words, char **words,
-                               struct buffer *reply)
-{
-    (void)context;
-    (void)from;
-    (void)nr_words;
-    (void)words;
-    (void)reply;
-    return STORE_EINVAL;
-}
-
 static enum transport_result no_octets(struct connection *c, size_t wanted)
 {
     (void)c;
@@ -380,7 +368,6 @@ int update_check_state(struct daemon *d)
         .ring_notify = no_notify,
         .ring_resume = no_resume,
         .now_ns = no_time,
-        .control = no_control,
     };
     cleanup(buffer_release) struct buffer summary = {0};
     struct store *store = NULL;

@@ -70,6 +70,7 @@ struct store_host {
 
     /*
      * A CONTROL command that the store does not know: words[0] is its name.
+     * May be NULL: there are no others.
      * STORE_OK with the text for the client in 'reply' ("OK" if empty),
      * STORE_EINVAL if it is unknown, STORE_PARKED to answer later with
      * connection_answer_parked().

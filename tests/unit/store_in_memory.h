@@ -70,14 +70,6 @@ static inline int64_t memory_now(void *context)
     return ((struct store_in_memory *)context)->now_ns;
 }
 
-static inline enum outcome memory_control(void *context,
-                                          struct connection *from,
-                                          unsigned int nr_words, char **words,
-                                          struct buffer *reply)
-{
-    return STORE_EINVAL;
-}
-
 static inline bool store_in_memory_open(struct store_in_memory *s,
                                         unsigned int nr_domains,
                                         struct error *err)
@@ -89,7 +81,6 @@ static inline bool store_in_memory_open(struct store_in_memory *s,
                               .ring_notify = memory_ring_notify,
                               .ring_resume = memory_ring_resume,
                               .now_ns = memory_now,
-                              .control = memory_control,
                               .context = s};
     struct store_options options = store_options_default();
 
