@@ -200,7 +200,7 @@ static bool walk_tables(struct walk_all *w, uint64_t cr3, struct error *err)
 {
     const struct paging_shape *s = w->s;
     unsigned int level = s->levels;
-    bool open;
+    bool open = false;
 
     if (!open_table(w, level, cr3 & s->cr3_mask, 0, &open, err))
         return false;
