@@ -2,7 +2,7 @@
 /*
  * An embedded host's guest in a file: xl's header with a configuration, a libxl
  * stream with nothing but the libxc image in it, so that inspect, verify and
- * convert know it.
+ * convert know it.  It comes back from a container as well.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include "cli/embedded_moves.h"
 #include "engine/handover/handover_common.h"
 #include "engine/move/guest_lock.h"
+#include "engine/move/image_feed.h"
 #include "engine/move/image_header.h"
 #include "stream/xl/xl_records.h"
 
@@ -303,6 +304,25 @@ static bool read_image(struct file_move *f, int fd, struct error *err)
     return engine_restore(&request, &restored, err);
 }
 
+/* After the libxc image; what feeds a container has then found no fault. */
+static bool read_end(struct file_move *f, int fd, struct error *err)
+{
+    cleanup(io_release) struct io io = {.own_fd = -1};
+    uint8_t bytes[RECORD_HEAD_SIZE];
+    struct record_head head;
+
+    if (!io_attach(&io, fd, false, f->e->options.timeout_ms,
+                   f->e->options.cancel_fd, err) ||
+        !io_read_exact(&io, bytes, sizeof(bytes), err))
+        return false;
+    head = record_head_decode(bytes, ORDER_LITTLE, 0);
+    return (head.type == XLREC_END && head.length == 0) ||
+           error_set(err, ERR_FORMAT,
+                     "libxl record: type %#" PRIx32 " of %" PRIu32
+                     " octets, expected END",
+                     head.type, head.length);
+}
+
 static bool open_input(const char *path, int *ret_fd, struct error *err)
 {
     if (strcmp(path, "-") != 0)
@@ -314,6 +334,26 @@ static bool open_input(const char *path, int *ret_fd, struct error *err)
     return *ret_fd >= 0 || error_set(err, ERR_IO, "standard input");
 }
 
+/* A guest that is whole, in 'fd'; 'f' has what it is. */
+static bool take_image(struct file_move *f,
+                       const struct restore_file_request *request, int fd,
+                       enum move_outcome *ret, struct error *err)
+{
+    struct keeper *k = f->e->keeper;
+
+    if (!read_head(f, fd, err))
+        return error_wrap(err, "%.128s", request->path);
+    if (request->name)
+        snprintf(f->guest.name, sizeof(f->guest.name), "%s", request->name);
+    if (!k->ops->create(k, &f->guest, err))
+        return false;
+    if (read_image(f, fd, err) && read_end(f, fd, err))
+        return true;
+    if (!k->ops->destroy(k, f->guest.domid, NULL))
+        *ret = MOVE_STUCK;
+    return false;
+}
+
 bool embedded_restore(struct embedded_moves *e,
                       const struct restore_file_request *request,
                       struct toolstack_guest *ret_guest, enum move_outcome *ret,
@@ -321,23 +361,19 @@ bool embedded_restore(struct embedded_moves *e,
 {
     struct keeper *k = e->keeper;
     struct file_move f = {.e = e};
+    struct image_feed *feed;
     cleanup_fd int fd = -1;
+    bool ok;
 
     *ret = MOVE_NOTHING;
     handover_tell(&e->options, MOVE_STEP_CHECK, "", 0);
-    if (!open_input(request->path, &fd, err))
+    if (!open_input(request->path, &fd, err) ||
+        !image_feed_begin(&feed, &fd, err))
         return false;
-    if (!read_head(&f, fd, err))
-        return error_wrap(err, "%.128s", request->path);
-    if (request->name)
-        snprintf(f.guest.name, sizeof(f.guest.name), "%s", request->name);
-    if (!k->ops->create(k, &f.guest, err))
+    ok = take_image(&f, request, fd, ret, err);
+    image_feed_end(feed, &fd, ok ? NULL : err);
+    if (!ok)
         return false;
-    if (!read_image(&f, fd, err)) {
-        if (!k->ops->destroy(k, f.guest.domid, NULL))
-            *ret = MOVE_STUCK;
-        return false;
-    }
     tell(&f, MOVE_STEP_START);
     if (!request->paused &&
         k->ops->start(k, f.guest.domid, err) != KEEPER_DONE) {

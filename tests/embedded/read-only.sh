@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A disk that a guest may not write stays so over a move and through a file.
+# A disk that a guest may not write stays so over a move, through a file and
+# through a container.
 #
 #   read-only.sh XENFERRY GUEST
 set -u
@@ -34,6 +35,25 @@ is_read_only() {
     grep -q '^disk: .*read-only' "$scratch/show"
 }
 
+runs() { # it says what only a guest that goes on can say
+    tries=100
+    until "$xenferry" domain console --host "$1" reader |
+        tee "$scratch/console" | grep -q '^check seq=.*mem=ok'; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
+refused() {
+    ! "$xenferry" restore --host "embedded:$alpha" "$1"
+}
+
+no_guest() {
+    [ "$("$xenferry" domain list --host "$1" --json |
+        python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')" = 0 ]
+}
+
 truncate -s 16M "$scratch/disk" && chmod 400 "$scratch/disk"
 "$xenferry" host start "$alpha" >/dev/null || exit 1
 "$xenferry" host start "$beta" >/dev/null || exit 1
@@ -49,4 +69,14 @@ check 'it goes to a file' "$xenferry" save --host "embedded:$beta" reader \
 check 'and comes back' "$xenferry" restore --host "embedded:$alpha" \
     "$scratch/image"
 check 'the disk is as it was' is_read_only "$alpha"
+"$xenferry" domain destroy --host "$alpha" reader
+check 'its file as a container' "$xenferry" image create -q \
+    "$scratch/image" "$scratch/container"
+check 'it comes back from there' "$xenferry" restore \
+    --host "embedded:$beta" "$scratch/container"
+check 'as it was' is_read_only "$beta"
+check 'and runs' runs "$beta"
+printf X | dd of="$scratch/container" bs=1 seek=5000 conv=notrunc 2>/dev/null
+check 'a damaged one is refused' refused "$scratch/container"
+check 'and leaves no guest' no_guest "$alpha"
 echo "1..$number"
