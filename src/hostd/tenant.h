@@ -27,7 +27,7 @@ struct tenant_config {
     const char *cmdline; /* "" if there is none */
     const char *disk;    /* file, or NULL */
     bool disk_read_only;
-    const char *console; /* file to append to */
+    const char *console; /* file for its output, begun anew */
 };
 
 struct tenant {
