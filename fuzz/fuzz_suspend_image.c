@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/image/image_convert.h"
+#include "fuzz_convert.h"
 #include "stream/inspect.h"
 #include "stream/stream_reader.h"
 #include "stream/verify.h"
@@ -42,25 +42,6 @@ static bool look(const struct buffer *b, size_t chunk, uint64_t *ret_findings)
     return inspect_stream(&source, &inspect, &sink, &err);
 }
 
-static bool convert(const struct buffer *b, size_t chunk, struct buffer *out)
-{
-    struct memory_source memory = {b->bytes, b->length, 0, chunk};
-    struct stream_source source = source_from_memory(&memory);
-    struct stream_sink sink = sink_to_buffer(out);
-    const struct image_convert_options options = {.layer = LAYER_LIBXL};
-    struct image_input *in = calloc(1, sizeof(*in));
-    struct image_convert_result result;
-    struct error err = {0};
-    bool ok;
-
-    assert(in);
-    ok = image_open(in, &source, NULL, &err) && in->form == IMAGE_STREAM &&
-         image_convert(in, &sink, &options, &result, &err);
-    image_close(in);
-    free(in);
-    return ok;
-}
-
 static void check_output(const struct buffer *out)
 {
     struct memory_source memory = {out->bytes, out->length, 0, 0};
@@ -78,6 +59,7 @@ static void check_output(const struct buffer *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    const struct image_convert_options options = {.layer = LAYER_LIBXL};
     struct buffer b = {0};
     struct buffer whole = {.cap = OUTPUT_MAX};
     struct buffer pieces = {.cap = OUTPUT_MAX};
@@ -100,8 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_bytes(&b, data + 1, size - 1);
     ok = look(&b, 0, &findings);
     assert(look(&b, 61, &again) == ok && again == findings);
-    ok = convert(&b, 0, &whole);
-    assert(convert(&b, 61, &pieces) == ok);
+    ok = convert(b.bytes, b.length, 0, &options, &whole);
+    assert(convert(b.bytes, b.length, 61, &options, &pieces) == ok);
     if (ok) {
         assert(whole.length == pieces.length);
         assert(memcmp(whole.bytes, pieces.bytes, whole.length) == 0);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_record.h"
 #include "stream/xl/xl_records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -60,13 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2 || size > RECORD_LENGTH_MAX)
         return 0;
-    /* A copy of its own: the sanitizer sees a read past its end. */
-    body = malloc(size - 2 ? size - 2 : 1);
-    assert(body);
-    if (size > 2)
-        memcpy(body, data + 2, size - 2);
-    rec = record_over(data[0] % 8, body, (uint32_t)(size - 2),
-                      data[1] & 1 ? ORDER_BIG : ORDER_LITTLE);
+    body = record_of_input(data, size, 8, &rec);
     try_emulator(&rec);
     try_domain_xenstore(&rec);
     if (checkpoint_state_decode(&rec, &id, &err))

@@ -24,8 +24,7 @@
 #define WORD_MASKED  (UINT32_C(1) << EVTCHN_FIFO_MASKED)
 #define WORD_LINKED  (UINT32_C(1) << EVTCHN_FIFO_LINKED)
 
-/* NULL: the guest has given no page for it, or taken it away. */
-static event_word_t *word_of(struct machine *m, uint32_t port)
+event_word_t *event_fifo_word(const struct machine *m, uint32_t port)
 {
     uint32_t page = port / EVENT_WORDS_PER_PAGE;
 
@@ -51,7 +50,7 @@ static struct evtchn_fifo_control_block *control_of(const struct machine *m,
 /* Put 'port' behind the tail.  False if the guest has taken the tail off. */
 static bool append(struct machine *m, uint32_t tail, uint32_t port)
 {
-    event_word_t *word = tail ? word_of(m, tail) : NULL;
+    event_word_t *word = tail ? event_fifo_word(m, tail) : NULL;
 
     if (!word || !(*word & WORD_LINKED))
         return false;
@@ -96,7 +95,7 @@ static void link_port(struct machine *m, uint32_t port, event_word_t *word)
 
 void event_fifo_set_pending(struct machine *m, uint32_t port)
 {
-    event_word_t *word = word_of(m, port);
+    event_word_t *word = event_fifo_word(m, port);
     bool was_pending;
 
     if (!word) {
@@ -113,7 +112,7 @@ void event_fifo_set_pending(struct machine *m, uint32_t port)
 
 void event_fifo_clear_pending(struct machine *m, uint32_t port)
 {
-    event_word_t *word = word_of(m, port);
+    event_word_t *word = event_fifo_word(m, port);
 
     m->events.port[port].pending_early = false;
     if (word)
@@ -122,28 +121,28 @@ void event_fifo_clear_pending(struct machine *m, uint32_t port)
 
 bool event_fifo_is_pending(struct machine *m, uint32_t port)
 {
-    event_word_t *word = word_of(m, port);
+    event_word_t *word = event_fifo_word(m, port);
 
     return word ? *word & WORD_PENDING : m->events.port[port].pending_early;
 }
 
 bool event_fifo_is_masked(struct machine *m, uint32_t port)
 {
-    event_word_t *word = word_of(m, port);
+    event_word_t *word = event_fifo_word(m, port);
 
     return !word || (*word & WORD_MASKED);
 }
 
 bool event_fifo_is_busy(struct machine *m, uint32_t port)
 {
-    event_word_t *word = word_of(m, port);
+    event_word_t *word = event_fifo_word(m, port);
 
     return word && (*word & WORD_LINKED);
 }
 
 void event_fifo_unmask(struct machine *m, uint32_t port)
 {
-    event_word_t *word = word_of(m, port);
+    event_word_t *word = event_fifo_word(m, port);
 
     if (!word)
         return;

@@ -71,6 +71,8 @@ bool event_2l_is_pending(const struct machine *m, uint32_t port);
 bool event_2l_is_masked(const struct machine *m, uint32_t port);
 void event_2l_unmask(struct machine *m, uint32_t port);
 
+/* NULL: the guest has given no page for it, or taken it away. */
+event_word_t *event_fifo_word(const struct machine *m, uint32_t port);
 void event_fifo_set_pending(struct machine *m, uint32_t port);
 void event_fifo_clear_pending(struct machine *m, uint32_t port);
 bool event_fifo_is_pending(struct machine *m, uint32_t port);

@@ -139,20 +139,6 @@ static bool set_ports(struct machine *m, const struct state_events *e,
     return true;
 }
 
-/* NULL: the port has no word. */
-static const event_word_t *word_at(const struct machine *m, uint32_t port)
-{
-    uint32_t page = port / EVENT_WORDS_PER_PAGE;
-
-    if (page >= m->events.nr_array_pages)
-        return NULL;
-    return guest_memory_at(&m->memory,
-                           m->events.array_gfn[page] * PAGE_SIZE +
-                               port % EVENT_WORDS_PER_PAGE *
-                                   sizeof(event_word_t),
-                           sizeof(event_word_t));
-}
-
 /*
  * From the queue's head on, as far as ports are linked: each has a word, and
  * there is an end.  No hypervisor walks a queue; a guest that did would never
@@ -166,7 +152,7 @@ static bool check_queue(const struct machine *m, const struct vcpu *v,
     uint32_t port = control->head[priority];
 
     for (uint32_t steps = 0; port && steps <= EVENT_PORTS_MAX; steps++) {
-        const event_word_t *word = word_at(m, port);
+        const event_word_t *word = event_fifo_word(m, port);
 
         if (!word)
             return error_set(err, ERR_FORMAT,

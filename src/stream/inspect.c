@@ -596,23 +596,13 @@ static explain_fn *explain_libxc_fn(uint32_t type)
     }
 }
 
-static bool explain_emulator_xenstore(struct inspect *in,
-                                      const struct record *rec,
-                                      struct error *err)
+void inspect_pairs(struct inspect *in, struct cursor *c)
 {
-    struct emulator_data data;
-    struct cursor c;
     const char *key;
     const char *value;
 
-    if (!emulator_data_decode(rec, &data, err))
-        return false;
-    fields_format(in->records, "emulator", "%" PRIu32 " (%s)", data.emulator,
-                  emulator_name(data.emulator));
-    fields_number(in->records, "index", data.index);
-    c = cursor_over(data.bytes, data.length, rec->order);
     fields_begin(in->records, "pairs", FIELDS_LIST);
-    while (xenstore_pair_next(&c, &key, &value)) {
+    while (xenstore_pair_next(c, &key, &value)) {
         fields_begin(in->records, NULL, FIELDS_ROW);
         fields_octets(in->records, "key", key,
                       size_min(strlen(key), INSPECT_TEXT_MAX));
@@ -621,6 +611,22 @@ static bool explain_emulator_xenstore(struct inspect *in,
         fields_end(in->records);
     }
     fields_end(in->records);
+}
+
+static bool explain_emulator_xenstore(struct inspect *in,
+                                      const struct record *rec,
+                                      struct error *err)
+{
+    struct emulator_data data;
+    struct cursor c;
+
+    if (!emulator_data_decode(rec, &data, err))
+        return false;
+    fields_format(in->records, "emulator", "%" PRIu32 " (%s)", data.emulator,
+                  emulator_name(data.emulator));
+    fields_number(in->records, "index", data.index);
+    c = cursor_over(data.bytes, data.length, rec->order);
+    inspect_pairs(in, &c);
     if (c.bad)
         fields_text(in->records, "problem", "a string has no NUL");
     return true;

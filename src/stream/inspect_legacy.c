@@ -98,8 +98,6 @@ static void explain_toolstack(struct inspect *in, const struct legacy_reader *r,
     enum legacy_toolstack_layout layout;
     struct error problem = {0};
     struct cursor c;
-    const char *key;
-    const char *value;
 
     fields_number(in->records, "length", item->length);
     if (item->length == 0)
@@ -115,16 +113,7 @@ static void explain_toolstack(struct inspect *in, const struct legacy_reader *r,
                                                    : r->start.width) *
                       8);
     c = cursor_over(strings.bytes, strings.length, ORDER_LITTLE);
-    fields_begin(in->records, "pairs", FIELDS_LIST);
-    while (xenstore_pair_next(&c, &key, &value)) {
-        fields_begin(in->records, NULL, FIELDS_ROW);
-        fields_octets(in->records, "key", key,
-                      size_min(strlen(key), INSPECT_TEXT_MAX));
-        fields_octets(in->records, "value", value,
-                      size_min(strlen(value), INSPECT_TEXT_MAX));
-        fields_end(in->records);
-    }
-    fields_end(in->records);
+    inspect_pairs(in, &c);
 }
 
 static void explain_legacy_vcpu(struct inspect *in,

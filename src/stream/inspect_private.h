@@ -72,6 +72,9 @@ must_check bool inspect_batch(struct inspect *in, const uint64_t *frames,
                               uint32_t nr_frames, uint64_t nr_pages,
                               struct stream_source *source, struct error *err);
 
+/* Keys and values, each with its NUL, as far as they are whole. */
+void inspect_pairs(struct inspect *in, struct cursor *c);
+
 /* A list of P2M frames, in runs. */
 void inspect_extents(struct inspect *in,
                      uint64_t (*get)(const void *context, size_t i),

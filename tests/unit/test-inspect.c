@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "flat_fields.h"
 #include "image_maker.h"
 #include "state/guest_state.h"
 #include "stream/inspect.h"
@@ -7,48 +8,6 @@
 #include "stream/xl/xl_xenstore.h"
 #include "stream/xs/xs_dump.h"
 #include "unit.h"
-
-/* Fields as "key=value;", nesting as "key{" and "}". */
-static void flat_begin(void *context, const char *key, enum fields_kind kind)
-{
-    buffer_format(context, "%s%c", key ? key : "",
-                  kind == FIELDS_LIST ? '[' : '{');
-}
-
-static void flat_end(void *context)
-{
-    buffer_text(context, "}");
-}
-
-static void flat_number(void *context, const char *key, uint64_t value)
-{
-    buffer_format(context, "%s=%" PRIu64 ";", key, value);
-}
-
-static void flat_hex(void *context, const char *key, uint64_t value)
-{
-    buffer_format(context, "%s=%#" PRIx64 ";", key, value);
-}
-
-static void flat_flag(void *context, const char *key, bool value)
-{
-    buffer_format(context, "%s=%s;", key, value ? "yes" : "no");
-}
-
-static void flat_text(void *context, const char *key, const char *text,
-                      size_t length)
-{
-    buffer_format(context, "%s=%.*s;", key ? key : "", (int)length, text);
-}
-
-static const struct field_ops flat_ops = {
-    .begin = flat_begin,
-    .end = flat_end,
-    .number = flat_number,
-    .hex = flat_hex,
-    .flag = flat_flag,
-    .text = flat_text,
-};
 
 static const char *inspect_bytes(const uint8_t *bytes, size_t length,
                                  struct buffer *out, bool expected_ok)

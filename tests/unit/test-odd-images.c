@@ -4,6 +4,7 @@
  * verify, explained by inspect, and has what both must say of it.
  */
 #include "faults.h"
+#include "flat_fields.h"
 #include "image_maker.h"
 #include "stream/hvm/hvm_context.h"
 #include "stream/inspect.h"
@@ -23,46 +24,6 @@ static void note_finding(void *context, const struct finding *finding)
 {
     buffer_format(context, "%s;", finding->id);
 }
-
-static void flat_begin(void *context, const char *key, enum fields_kind kind)
-{
-    buffer_format(context, "%s{", key ? key : "");
-}
-
-static void flat_end(void *context)
-{
-    buffer_text(context, "}");
-}
-
-static void flat_number(void *context, const char *key, uint64_t value)
-{
-    buffer_format(context, "%s=%" PRIu64 ";", key, value);
-}
-
-static void flat_hex(void *context, const char *key, uint64_t value)
-{
-    buffer_format(context, "%s=%#" PRIx64 ";", key, value);
-}
-
-static void flat_flag(void *context, const char *key, bool value)
-{
-    buffer_format(context, "%s=%s;", key, value ? "yes" : "no");
-}
-
-static void flat_text(void *context, const char *key, const char *text,
-                      size_t length)
-{
-    buffer_format(context, "%s=%.*s;", key ? key : "", (int)length, text);
-}
-
-static const struct field_ops flat_ops = {
-    .begin = flat_begin,
-    .end = flat_end,
-    .number = flat_number,
-    .hex = flat_hex,
-    .flag = flat_flag,
-    .text = flat_text,
-};
 
 static void assert_part(struct buffer *text, const char *part)
 {
@@ -354,9 +315,9 @@ static void parts_have_the_length_of_their_type(void **state)
     hvm_part(HVM_RECORD_CPU, 1016, "none;", "part=CPU;");
     hvm_part(HVM_RECORD_CPU, 1017, wrong, "part=CPU;");
     hvm_part(HVM_RECORD_CPU_MSR, 8 + 32, "none;",
-             "msrs{{index=0x1010101;value=0x101010101010101;}");
+             "msrs[{index=0x1010101;value=0x101010101010101;}");
     hvm_part(HVM_RECORD_CPU_MSR, 8 + 20, wrong, "part=CPU_MSR;");
-    hvm_part(HVM_RECORD_CPU_MSR, 7, wrong, "msrs{}");
+    hvm_part(HVM_RECORD_CPU_MSR, 7, wrong, "msrs[}");
     hvm_part(HVM_RECORD_CPU_XSAVE, 24, "none;", "part=CPU_XSAVE;");
     hvm_part(HVM_RECORD_CPU_XSAVE, 23, wrong, "part=CPU_XSAVE;");
     hvm_part(HVM_RECORD_CPU_XSAVE, 24 + 100, "none;", "area_octets=100;");
@@ -497,8 +458,8 @@ static void checkpoints_and_xenstore_are_judged(void **state)
         begin_libxl(&b, XCSTREAM_DOMAIN_HVM);
         domain_xenstore_data_append(&b, &data);
         end_libxl(&b, 0, "xl-domain-xenstore-data;none;",
-                  i ? "kind=watches;strings{=/a;=b;}"
-                    : "kind=nodes;strings{=/a;=b;}");
+                  i ? "kind=watches;strings[=/a;=b;}"
+                    : "kind=nodes;strings[=/a;=b;}");
         data.type = XLSTREAM_XENSTORE_WATCHES;
     }
     begin_libxl(&b, XCSTREAM_DOMAIN_HVM);
