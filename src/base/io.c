@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sendfile.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -445,7 +445,7 @@ bool io_finish(struct io *io, struct error *err)
 
 uint64_t io_hole_ahead(struct io *io)
 {
-    off_t at, data;
+    off_t at, data, hole;
 
     if (io->runs) {
         /* What is wrong with it is told to whoever reads on. */
@@ -453,16 +453,19 @@ uint64_t io_hole_ahead(struct io *io)
             return 0;
         return io->run_zero ? io->run_left : 0;
     }
-    if (io->kind != IO_FILE)
+    if (io->kind != IO_FILE || io->offset < io->data_end)
         return 0;
     at = lseek(io->fd, 0, SEEK_CUR);
     if (at < 0)
         return 0;
+    hole = lseek(io->fd, at, SEEK_HOLE);
+    if (hole > at)
+        io->data_end = io->offset + (uint64_t)(hole - at);
     data = lseek(io->fd, at, SEEK_DATA);
     if (data < 0)
         /* ENXIO: nothing but a hole up to the end. */
         data = errno == ENXIO ? lseek(io->fd, 0, SEEK_END) : at;
-    /* SEEK_DATA and SEEK_END move the position: put it back. */
+    /* All of these move the position: put it back. */
     if (lseek(io->fd, at, SEEK_SET) < 0 || data < at)
         return 0;
     return (uint64_t)(data - at);
@@ -486,16 +489,49 @@ bool io_skip(struct io *io, uint64_t length, struct error *err)
 /* As much as the system allows anybody. */
 #define PIPE_SIZE (1 << 20)
 
+/* What is mapped at a time. */
+#define MOVE_WINDOW ((size_t)64 << 20)
+
 /*
  * Only between what cannot block in the call: a pipe of our own, without
  * waiting, or a device, of which nobody knows better.
  */
 static bool can_move(const struct io *in, const struct io *out)
 {
-    if (in->kind == IO_OTHER || out->rate_limit)
+    if (in->kind == IO_OTHER || in->runs || out->runs || out->rate_limit)
         return false;
     return out->kind == IO_PIPE ||
            (in->kind == IO_FILE && out->kind == IO_OTHER);
+}
+
+/*
+ * A write from the file's own pages, which only the kernel looks at, and maybe
+ * not even that: so what the file does not have is not offered.
+ */
+static ssize_t write_mapped(const struct io *in, const struct io *out,
+                            size_t length)
+{
+    off_t at = lseek(io_fd(in), 0, SEEK_CUR);
+    uint8_t *window;
+    struct stat st;
+    size_t before;
+    ssize_t n;
+
+    if (at < 0 || fstat(io_fd(in), &st) != 0)
+        return -1;
+    if (at >= st.st_size)
+        return 0;
+    before = (size_t)at % PAGE_SIZE;
+    length = size_min(length, size_min((size_t)(st.st_size - at), MOVE_WINDOW));
+    window = mmap(NULL, before + length, PROT_READ, MAP_SHARED, io_fd(in),
+                  at - (off_t)before);
+    if (window == MAP_FAILED)
+        return -1;
+    n = write(io_fd(out), window + before, length);
+    munmap(window, before + length);
+    if (n > 0 && lseek(io_fd(in), at + n, SEEK_SET) < 0)
+        return -1;
+    return n;
 }
 
 static ssize_t move_once(const struct io *in, const struct io *out,
@@ -504,7 +540,7 @@ static ssize_t move_once(const struct io *in, const struct io *out,
     if (out->kind == IO_PIPE)
         return splice(io_fd(in), NULL, io_fd(out), NULL, length,
                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    return sendfile(io_fd(out), io_fd(in), NULL, length);
+    return write_mapped(in, out, length);
 }
 
 bool io_move(struct io *in, struct io *out, uint64_t length, uint64_t *ret_done,

@@ -37,6 +37,7 @@ struct io {
     bool moved;          /* writing: io_move() has been here */
     bool holes;          /* writing: zeroes may be skipped over */
     bool hole_at_end;    /* writing: the file is shorter than it should be */
+    uint64_t data_end;   /* private: reading: no hole before this offset */
     uint64_t rate_limit; /* writing: octets a second at most; 0: no limit */
     int64_t paced_ns;    /* private: what was written may be gone by then */
     bool runs;           /* both sides: octets come in runs, see below */

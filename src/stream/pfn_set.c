@@ -13,23 +13,27 @@ static uint64_t *word_of(const struct pfn_set *set, uint64_t pfn)
     return chunk ? &chunk[pfn % PFN_SET_CHUNK_BITS / 64] : NULL;
 }
 
+/* The same, making room for it.  NULL: it cannot be kept. */
+static uint64_t *word_made(struct pfn_set *set, uint64_t pfn)
+{
+    uint64_t *word = word_of(set, pfn);
+    uint64_t **chunk;
+
+    if (word || pfn >= PFN_SET_LIMIT || set->nr_chunks == PFN_SET_CHUNKS_MAX)
+        return word;
+    chunk = &set->chunks[pfn / PFN_SET_CHUNK_BITS];
+    *chunk = calloc(PFN_SET_CHUNK_BITS / 64, sizeof(**chunk));
+    set->nr_chunks += *chunk != NULL;
+    return word_of(set, pfn);
+}
+
 enum pfn_set_outcome pfn_set_add(struct pfn_set *set, uint64_t pfn)
 {
     uint64_t bit = UINT64_C(1) << pfn % 64;
-    uint64_t *word = word_of(set, pfn);
+    uint64_t *word = word_made(set, pfn);
 
-    if (!word) {
-        uint64_t **chunk;
-
-        if (pfn >= PFN_SET_LIMIT || set->nr_chunks == PFN_SET_CHUNKS_MAX)
-            return PFN_SET_BEYOND;
-        chunk = &set->chunks[pfn / PFN_SET_CHUNK_BITS];
-        *chunk = calloc(PFN_SET_CHUNK_BITS / 64, sizeof(**chunk));
-        if (!*chunk)
-            return PFN_SET_BEYOND;
-        set->nr_chunks++;
-        word = word_of(set, pfn);
-    }
+    if (!word)
+        return PFN_SET_BEYOND;
     if (*word & bit)
         return PFN_SET_KNOWN;
     *word |= bit;
@@ -53,6 +57,53 @@ void pfn_set_clear(struct pfn_set *set, uint64_t pfn)
         return;
     *word &= ~bit;
     set->nr_frames--;
+}
+
+/* The bits of a run that are in the word of its first frame. */
+static uint64_t first_bits(uint64_t pfn, uint32_t nr, uint32_t *ret_nr)
+{
+    uint32_t room = 64 - (uint32_t)(pfn % 64);
+
+    *ret_nr = nr < room ? nr : room;
+    return (*ret_nr == 64 ? UINT64_MAX : (UINT64_C(1) << *ret_nr) - 1)
+           << pfn % 64;
+}
+
+bool pfn_set_add_run(struct pfn_set *set, uint64_t pfn, uint32_t nr,
+                     bool all_new)
+{
+    uint32_t part;
+
+    for (uint32_t done = 0; done < nr; done += part) {
+        uint64_t bits = first_bits(pfn + done, nr - done, &part);
+        const uint64_t *word = word_made(set, pfn + done);
+
+        if (!word || (all_new && *word & bits))
+            return false;
+    }
+    for (uint32_t done = 0; done < nr; done += part) {
+        uint64_t bits = first_bits(pfn + done, nr - done, &part);
+        uint64_t *word = word_of(set, pfn + done);
+
+        set->nr_frames += (uint64_t)__builtin_popcountll(bits & ~*word);
+        *word |= bits;
+    }
+    return true;
+}
+
+void pfn_set_clear_run(struct pfn_set *set, uint64_t pfn, uint32_t nr)
+{
+    uint32_t part;
+
+    for (uint32_t done = 0; done < nr; done += part) {
+        uint64_t bits = first_bits(pfn + done, nr - done, &part);
+        uint64_t *word = word_of(set, pfn + done);
+
+        if (!word)
+            continue;
+        set->nr_frames -= (uint64_t)__builtin_popcountll(bits & *word);
+        *word &= ~bits;
+    }
 }
 
 void pfn_set_release(struct pfn_set *set)

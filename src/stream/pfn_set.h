@@ -31,6 +31,14 @@ enum pfn_set_outcome {
 enum pfn_set_outcome pfn_set_add(struct pfn_set *set, uint64_t pfn);
 bool pfn_set_has(const struct pfn_set *set, uint64_t pfn);
 void pfn_set_clear(struct pfn_set *set, uint64_t pfn);
+
+/*
+ * 'nr' frames from 'pfn' on, word by word.  False, and nothing added, if one of
+ * them cannot be kept or, with 'all_new', was in the set before.
+ */
+bool pfn_set_add_run(struct pfn_set *set, uint64_t pfn, uint32_t nr,
+                     bool all_new);
+void pfn_set_clear_run(struct pfn_set *set, uint64_t pfn, uint32_t nr);
 void pfn_set_release(struct pfn_set *set);
 
 #endif

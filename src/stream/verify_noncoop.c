@@ -9,13 +9,14 @@
 
 #define CPUS_MAX 64u /* bits of hvm_cpus */
 
-void verify_noncoop_frame(struct verify *v, uint64_t pfn, unsigned int type)
+void verify_noncoop_frames(struct verify *v, uint64_t pfn, uint32_t nr,
+                           unsigned int type)
 {
     if (v->order.guest != GUEST_HVM)
         return;
     if (type == FRAME_XTAB || type == FRAME_BROKEN)
-        pfn_set_clear(&v->memory, pfn);
-    else if (pfn_set_add(&v->memory, pfn) == PFN_SET_BEYOND)
+        pfn_set_clear_run(&v->memory, pfn, nr);
+    else if (!pfn_set_add_run(&v->memory, pfn, nr, false))
         v->memory_partial = true;
 }
 

@@ -94,7 +94,8 @@ void verify_hvm_context(struct verify *v, const uint8_t *bytes,
 /* verify_noncoop.c */
 void verify_noncoop(struct verify *v, const struct record *rec);
 /* A frame of the memory, and a vCPU with registers, for the parts to come. */
-void verify_noncoop_frame(struct verify *v, uint64_t pfn, unsigned int type);
+void verify_noncoop_frames(struct verify *v, uint64_t pfn, uint32_t nr,
+                           unsigned int type);
 void verify_noncoop_cpu(struct verify *v, uint32_t vcpu);
 
 /* verify_legacy.c: 'v->image' is open. */

@@ -90,6 +90,49 @@ static void verify_frame(struct verify *v, uint64_t word)
         verify_found(v, RULE_PAGES_TWICE, "pfn %#" PRIx64, pfn);
 }
 
+/* Frames from the first on that follow each other and are of one type. */
+static uint32_t frames_alike(const uint64_t *frames, uint32_t nr)
+{
+    uint64_t room = XCSTREAM_PFN_MASK - frame_pfn(frames[0]) + 1;
+    uint32_t n = 1;
+
+    while (n < nr && n < room && frames[n] == frames[0] + n)
+        n++;
+    return n;
+}
+
+/* Frames that nothing can be said against, all at once, as most are. */
+static bool verify_frames_alike(struct verify *v, uint64_t first, uint32_t nr)
+{
+    uint64_t last = frame_pfn(first) + nr - 1;
+    uint64_t end = v->order.guest != GUEST_PV ? PFN_HIGH
+                   : v->have_p2m              ? v->max_pfn + 1
+                                              : PFN_SET_LIMIT;
+
+    return !(first & XCSTREAM_PFN_RESERVED) && last < end &&
+           (v->order.guest == GUEST_PV ||
+            frame_type_table_level(frame_type(first)) == 0) &&
+           pfn_set_add_run(&v->scratch, frame_pfn(first), nr, true);
+}
+
+static void verify_frames(struct verify *v, const struct page_data *pd)
+{
+    uint32_t nr;
+
+    for (uint32_t i = 0; i < pd->nr_frames; i += nr) {
+        nr = frames_alike(&pd->frames[i], pd->nr_frames - i);
+        if (!verify_frames_alike(v, pd->frames[i], nr))
+            for (uint32_t n = i; n < i + nr; n++)
+                verify_frame(v, pd->frames[n]);
+    }
+    for (uint32_t i = 0; i < pd->nr_frames; i += nr) {
+        nr = frames_alike(&pd->frames[i], pd->nr_frames - i);
+        verify_noncoop_frames(v, frame_pfn(pd->frames[i]), nr,
+                              frame_type(pd->frames[i]));
+        pfn_set_clear_run(&v->scratch, frame_pfn(pd->frames[i]), nr);
+    }
+}
+
 static bool verify_page_data(struct verify *v, const struct record_head *head,
                              struct error *err)
 {
@@ -110,13 +153,7 @@ static bool verify_page_data(struct verify *v, const struct record_head *head,
         verify_found(v, RULE_PAGES_RESERVED, "%#" PRIx32, pd->reserved);
     if (pd->nr_frames > XCSTREAM_BATCH_MAX)
         verify_found(v, RULE_PAGES_BATCH, "%" PRIu32, pd->nr_frames);
-    for (uint32_t i = 0; i < pd->nr_frames; i++)
-        verify_frame(v, pd->frames[i]);
-    for (uint32_t i = 0; i < pd->nr_frames; i++)
-        verify_noncoop_frame(v, frame_pfn(pd->frames[i]),
-                             frame_type(pd->frames[i]));
-    for (uint32_t i = 0; i < pd->nr_frames; i++)
-        pfn_set_clear(&v->scratch, frame_pfn(pd->frames[i]));
+    verify_frames(v, pd);
     if (v->scratch.nr_chunks > PFN_SET_CHUNKS_MAX / 2)
         pfn_set_release(&v->scratch);
     return source_skip(v->reader.source, (uint64_t)pd->nr_pages * PAGE_SIZE,

@@ -367,6 +367,35 @@ static void octets_move_from_a_file_to_a_pipe(void **state)
     pair_close(&p);
 }
 
+/* /dev/full says no to whatever it is given, /dev/null to nothing. */
+static void octets_move_from_a_file_to_a_device(void **state)
+{
+    int fd = file_of_octets(10000);
+    int null = open("/dev/null", O_WRONLY), full = open("/dev/full", O_WRONLY);
+    struct io in, out;
+    struct error err;
+    uint64_t done;
+
+    assert_true(io_attach(&in, fd, false, 1000, -1, &err));
+    assert_true(io_attach(&out, full, true, 1000, -1, &err));
+    assert_true(io_move(&in, &out, 10, &done, &err));
+    assert_int_equal(done, 0);
+    io_release(&out);
+    assert_true(io_attach(&out, null, true, 1000, -1, &err));
+    assert_true(io_move(&in, &out, 5000, &done, &err));
+    assert_int_equal(done, 5000);
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 5000);
+    /* What the file does not have is not moved, though nobody would look. */
+    assert_true(io_move(&in, &out, 6000, &done, &err));
+    assert_int_equal(done, 5000);
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 10000);
+    io_release(&in);
+    io_release(&out);
+    close(fd);
+    close(null);
+    close(full);
+}
+
 static void octets_move_between_pipes(void **state)
 {
     struct pair from = pipe_pair(), to = pipe_pair();
@@ -542,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(octets_move_from_a_file_to_a_pipe),
+        cmocka_unit_test(octets_move_from_a_file_to_a_device),
         cmocka_unit_test(octets_move_between_pipes),
         cmocka_unit_test(what_cannot_be_moved_is_left),
         cmocka_unit_test(a_full_pipe_stops_a_move),

@@ -2,6 +2,7 @@
 #include "stream/legacy/legacy_image.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,10 +131,11 @@ static bool read_ul(struct legacy_reader *r, const char *what, uint64_t *ret,
 uint64_t legacy_word(const struct legacy_reader *r, const uint8_t *bytes,
                      size_t i)
 {
-    struct cursor c =
-        cursor_over(bytes + i * r->start.width, r->start.width, ORDER_LITTLE);
+    uint64_t word = 0;
 
-    return r->start.width == 8 ? cursor_u64(&c) : cursor_u32(&c);
+    /* Little endian: the octets that a narrow one lacks are the high ones. */
+    memcpy(&word, bytes + i * r->start.width, r->start.width == 8 ? 8 : 4);
+    return le64toh(word);
 }
 
 static bool read_bytes(struct legacy_reader *r, size_t length, const char *what,
