@@ -4,10 +4,10 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "cli/domain_console.h"
 #include "cli/hostd_access.h"
 
 enum {
@@ -19,30 +19,32 @@ enum {
     OPTION_TYPE,
     OPTION_HOST,
     OPTION_READ_ONLY,
+    OPTION_LOG,
 };
 
 static const struct command_option options[] = {
-    {"host",      OPTION_HOST,      "HOST",  "The host: embedded:NAME or embedded:PATH"},
-    {"json",      'j',              NULL,    "Print JSON instead of text"              },
-    {"kernel",    'k',              "FILE",  "create: the 64-bit ELF file to start"    },
-    {"cmdline",   'c',              "TEXT",  "create: its command line"                },
-    {"memory",    'm',              "MIB",   "create: RAM, 16 to 65536 (default 64)"   },
-    {"vcpus",     OPTION_VCPUS,     "N",     "create: 1 to 8 (default 1)"              },
-    {"disk",      OPTION_DISK,      "FILE",  "create: a disk image"                    },
-    {"read-only", OPTION_READ_ONLY, NULL,    "create: the disk cannot be written"      },
-    {"domid",     OPTION_DOMID,     "DOMID", "create: its number (default random)"     },
-    {"paused",    OPTION_PAUSED,    NULL,    "create: do not let it run yet"           },
+    {"host",      OPTION_HOST,      "HOST",  "The host: embedded:NAME or embedded:PATH"     },
+    {"json",      'j',              NULL,    "Print JSON instead of text"                   },
+    {"kernel",    'k',              "FILE",  "create: the 64-bit ELF file to start"         },
+    {"cmdline",   'c',              "TEXT",  "create: its command line"                     },
+    {"memory",    'm',              "MIB",   "create: RAM, 16 to 65536 (default 64)"        },
+    {"vcpus",     OPTION_VCPUS,     "N",     "create: 1 to 8 (default 1)"                   },
+    {"disk",      OPTION_DISK,      "FILE",  "create: a disk image"                         },
+    {"read-only", OPTION_READ_ONLY, NULL,    "create: the disk cannot be written"           },
+    {"domid",     OPTION_DOMID,     "DOMID", "create: its number (default random)"          },
+    {"paused",    OPTION_PAUSED,    NULL,    "create: do not let it run yet"                },
     {"empty",     OPTION_EMPTY,     NULL,
-     "create: without memory, to be restored into"                                     },
-    {"follow",    'f',              NULL,    "console: go on until interrupted"        },
-    {"type",      OPTION_TYPE,      "TEXT",  "console: type this line first"           },
-    {NULL,        0,                NULL,    NULL                                      },
+     "create: without memory, to be restored into"                                          },
+    {"log",       OPTION_LOG,       NULL,    "console: print the log, on a terminal as well"},
+    {"follow",    'f',              NULL,    "console: go on until interrupted"             },
+    {"type",      OPTION_TYPE,      "TEXT",  "console: type this line first"                },
+    {NULL,        0,                NULL,    NULL                                           },
 };
 
 struct domain_options {
     const char *host, *kernel, *cmdline, *disk, *type;
     uint64_t memory, vcpus, domid;
-    bool json, paused, empty, follow, read_only;
+    bool json, paused, empty, follow, log, read_only;
 };
 
 /* ---- options ----------------------------------------------------------- */
@@ -89,6 +91,9 @@ static int read_option(struct command_line *line, int key, const char *argument,
         break;
     case 'f':
         o->follow = true;
+        break;
+    case OPTION_LOG:
+        o->log = true;
         break;
     case OPTION_TYPE:
         o->type = argument;
@@ -224,7 +229,7 @@ static void print_ports(struct json_object *ports)
 static bool show(struct hostd_client *client, const struct domain_options *o,
                  const char *name, struct error *err)
 {
-    struct json_object *answer, *part;
+    struct json_object *answer, *part = NULL;
 
     if (!hostd_call(client, request_about("domain-show", name), NULL, 0, NULL,
                     &answer, err))
@@ -235,6 +240,7 @@ static bool show(struct hostd_client *client, const struct domain_options *o,
         if (json_object_object_get_ex(answer, "domain", &part))
             print_domain(part);
         printf("console:    %s\n", hostd_text(answer, "console"));
+        printf("terminal:   %s\n", part ? hostd_text(part, "console_tty") : "");
         printf("disk:       %s (%s%" PRIu64 " requests)\n",
                hostd_text(answer, "disk"),
                hostd_flag(answer, "disk_read_only") ? "read-only, " : "",
@@ -255,56 +261,16 @@ static bool show(struct hostd_client *client, const struct domain_options *o,
 
 /* ---- console ----------------------------------------------------------- */
 
-static bool type_line(struct hostd_client *client, const char *name,
-                      const char *text, struct error *err)
-{
-    cleanup(buffer_release) struct buffer line = {0};
-
-    buffer_text(&line, text);
-    buffer_u8(&line, '\n');
-    return buffer_check(&line, "line", err) &&
-           hostd_call(client, request_about("domain-type", name), line.bytes,
-                      line.length, NULL, NULL, err);
-}
-
-/* What is there from '*offset' on; '*ret_some': there was something. */
-static bool print_console(struct hostd_client *client, const char *name,
-                          uint64_t *offset, bool *ret_some, struct error *err)
-{
-    cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
-    struct json_object *request = request_about("domain-console", name);
-    struct json_object *answer;
-
-    if (request)
-        json_object_object_add(request, "offset",
-                               json_object_new_uint64(*offset));
-    if (!hostd_call(client, request, NULL, 0, &reply, &answer, err))
-        return false;
-    *offset = hostd_number(answer, "offset");
-    *ret_some = reply.data.length != 0;
-    fwrite(reply.data.bytes, 1, reply.data.length, stdout);
-    json_object_put(answer);
-    return true;
-}
-
 static bool console(struct hostd_client *client, const struct domain_options *o,
                     const char *name, struct error *err)
 {
-    uint64_t offset = 0;
-    bool some = true;
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 
-    if (o->type && !type_line(client, name, o->type, err))
+    if (o->type && !console_type_line(client, name, o->type, err))
         return false;
-    while (some || o->follow) {
-        struct timespec nap = {.tv_nsec = 50 * NS_PER_MS};
-
-        if (!print_console(client, name, &offset, &some, err))
-            return false;
-        fflush(stdout);
-        if (!some && o->follow)
-            nanosleep(&nap, NULL);
-    }
-    return true;
+    if (terminal && !o->type && !o->follow && !o->log)
+        return console_attach(client, name, err);
+    return console_print_log(client, name, o->follow, err);
 }
 
 /* ---- the command ------------------------------------------------------- */

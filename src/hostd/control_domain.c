@@ -63,6 +63,8 @@ static struct json_object *describe(struct tenant *t)
                            json_object_new_int((int32_t)t->memory_mib));
     json_object_object_add(o, "vcpus",
                            json_object_new_int((int32_t)t->h.m.nr_vcpus));
+    json_object_object_add(o, "console_tty",
+                           json_object_new_string(t->console.tty.path));
     if (*t->h.m.stop_reason)
         json_object_object_add(o, "stop_reason",
                                json_object_new_string(t->h.m.stop_reason));
@@ -362,6 +364,15 @@ static bool domain_destroy(struct request *r, struct error *err)
     return true;
 }
 
+static bool find_console(struct request *r, struct tenant **ret,
+                         struct error *err)
+{
+    if (!request_domain(r, ret, err))
+        return false;
+    return (*ret)->console.h ||
+           error_set(err, ERR_STATE, "domain %s has no console", (*ret)->name);
+}
+
 static bool domain_console(struct request *r, struct error *err)
 {
     cleanup_fd int fd = -1;
@@ -370,8 +381,9 @@ static bool domain_console(struct request *r, struct error *err)
     uint8_t *room;
     ssize_t n;
 
-    if (!request_domain(r, &t, err) ||
-        !request_number_or(r, "offset", INT64_MAX, 0, &offset, err) ||
+    if (!find_console(r, &t, err) ||
+        !request_number_or(r, "offset", INT64_MAX, t->console.begin, &offset,
+                           err) ||
         !file_open(t->console_path, O_RDONLY, 0, &fd, err))
         return false;
     room = buffer_extend(r->answer_data, CONSOLE_PART);
@@ -388,17 +400,20 @@ static bool domain_console(struct request *r, struct error *err)
 static bool domain_type(struct request *r, struct error *err)
 {
     struct tenant *t;
+    uint32_t shutdown;
 
-    if (!request_domain(r, &t, err))
+    if (!find_console(r, &t, err))
         return false;
-    if (!t->console.h)
-        return error_set(err, ERR_STATE, "domain %s has no console", t->name);
-    return console_backend_type(&t->console, (const char *)r->data,
-                                r->data_length) ||
-           error_set(err, ERR_LIMIT,
-                     "domain %s does not read its console: %zu octets do not "
-                     "fit",
-                     t->name, r->data_length);
+    hosted_take(&t->h);
+    shutdown = t->h.m.shutdown;
+    hosted_give(&t->h);
+    if (shutdown != SHUTDOWN_NONE && shutdown != SHUTDOWN_suspend)
+        return error_set(err, ERR_STATE,
+                         "domain %s has ended and reads no more", t->name);
+    answer_number(r, "taken",
+                  console_backend_type(&t->console, (const char *)r->data,
+                                       r->data_length));
+    return true;
 }
 
 const struct request_handler control_domain_handlers[] = {

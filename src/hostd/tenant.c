@@ -122,6 +122,13 @@ static bool write_store(struct tenant *t, struct store_service *s,
                       m->hvm_param[HVM_PARAM_CONSOLE_EVTCHN], err);
 }
 
+/* Where its console is on this host; another host's name for it goes. */
+static bool write_console(struct tenant *t, struct store_service *s,
+                          struct error *err)
+{
+    return put(t, s, "console/tty", t->console.tty.path, false, err);
+}
+
 static void clear_store(struct tenant *t, struct store_service *s)
 {
     char path[STORE_PATH_MAX];
@@ -170,7 +177,7 @@ static bool build(struct tenant *t, const struct tenant_config *config,
         return false;
     if (!console_backend_start(&t->console, &t->h, config->console, err) ||
         !store_service_introduce(store, &t->store_guest, &t->h, err) ||
-        !write_store(t, store, err))
+        !write_store(t, store, err) || !write_console(t, store, err))
         return false;
     return !config->disk ||
            block_backend_start(&t->block, &t->h, store, BLOCK_DEVICE,
@@ -256,6 +263,7 @@ bool tenant_restore_store(struct tenant *t, const struct state_store *state,
 bool tenant_settle(struct tenant *t, struct error *err)
 {
     if (!console_backend_start(&t->console, &t->h, t->console_path, err) ||
+        !write_console(t, t->store, err) ||
         (*t->disk_path &&
          !block_backend_resume(&t->block, &t->h, t->store, BLOCK_DEVICE,
                                t->disk_path, t->disk_read_only, err)))

@@ -27,7 +27,7 @@ struct tenant_config {
     const char *cmdline; /* "" if there is none */
     const char *disk;    /* file, or NULL */
     bool disk_read_only;
-    const char *console; /* file for its output, begun anew */
+    const char *console; /* file that its output is appended to */
 };
 
 struct tenant {

@@ -10,11 +10,13 @@ as a case needs: nothing here depends on how fast the machine is.
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 LIMIT = 120
@@ -37,6 +39,11 @@ def wait_for(what, condition):
     while not condition():
         expect("time is up: " + what, time.monotonic() < deadline)
         time.sleep(0.02)
+
+
+def read_all(path):
+    with open(path, errors="replace") as file:
+        return file.read()
 
 
 def journals(host):
@@ -81,6 +88,10 @@ class Scene:
     def states(self, host):
         out = self.run("domain", "list", "--json", "--host", host)
         return [d["state"] for d in json.loads(out.stdout)]
+
+    def tty(self, host):
+        out = self.run("domain", "show", "--json", "--host", host, "g")
+        return json.loads(out.stdout)["domain"]["console_tty"]
 
     def runs_on(self, host, other):
         """There, going on, and nowhere else; no journal is left."""
@@ -280,6 +291,78 @@ def not_settling_keeps_trying(s):
     s.runs_on(s.beta, s.alpha)
 
 
+def type_on(s, typed, wrong, over):
+    """Numbered lines to whichever host has the guest."""
+    at, number = 0, 1000
+    while not over.is_set():
+        out = s.run("domain", "console", "--host", (s.alpha, s.beta)[at % 2],
+                    "--type", "rate %d" % number, "g", check=False)
+        if out.returncode == 0:
+            typed.append("ok rate %d" % number)
+            number += 1
+        else:
+            if " octets" in out.stderr:
+                wrong.append(out.stderr)
+            at += 1
+
+
+def what_is_typed_moves_along(s):
+    """Lines typed all the time, over moves to and fro: each is read once."""
+    s.create()
+    here, there = s.alpha, s.beta
+    typed, wrong, over = [], [], threading.Event()
+    begin = {s.alpha: 0, s.beta: 0}
+    text, moments = "", []
+    typist = threading.Thread(target=type_on, args=(s, typed, wrong, over))
+    typist.start()
+    try:
+        for _ in range(6):
+            wait_for("it is typed", lambda: len(typed) > len(moments) * 5)
+            out = s.run("migrate", "--host", "embedded:" + here, "g",
+                        "embedded:" + there, check=False)
+            expect("migrate: " + out.stderr, out.returncode == 0)
+            moments.append(len(typed))
+            # A line may have begun on one host and ended on the other.
+            log = read_all(here + "/g.console")
+            text += log[begin[here]:]
+            begin[here] = len(log)
+            here, there = there, here
+    finally:
+        over.set()
+        typist.join()
+    expect("half lines: %s" % wrong, not wrong)
+
+    def answers():
+        whole = text + read_all(here + "/g.console")[begin[here]:]
+        return re.findall("ok rate [0-9]+(?=\n)", whole)
+
+    wait_for("they are answered", lambda: typed[-1] in answers())
+    expect("typed %s, answered %s" % (typed, answers()), answers() == typed)
+    s.runs_on(here, there)
+
+
+def the_log_goes_on(s):
+    """What it printed before it left is there when it comes back."""
+    s.create()
+    first = read_all(s.alpha + "/g.console").splitlines()[0]
+    for here, there in ((s.alpha, s.beta), (s.beta, s.alpha)):
+        tty = s.tty(here)
+        out = s.run("migrate", "--host", "embedded:" + here, "g",
+                    "embedded:" + there, check=False)
+        expect("migrate: " + out.stderr, out.returncode == 0)
+        expect("a terminal there: %s" % s.tty(there),
+               os.path.exists(s.tty(there)))
+        expect("the old one is gone", s.tty(there) == tty or
+               not os.path.exists(tty))
+        s.runs_on(there, here)
+    log = read_all(s.alpha + "/g.console")
+    expect("the log begins anew: " + log[:80], log.splitlines()[0] == first)
+    # 'domain console' shows what it printed since it came.
+    shown = s.run("domain", "console", "--host", s.alpha, "g").stdout
+    expect("all of it is shown", shown and shown in
+           read_all(s.alpha + "/g.console") and not shown.startswith(first))
+
+
 def stays_paused(s):
     s.create()
     status, _, said = s.migrate("--pause")
@@ -311,6 +394,7 @@ def stays_paused_after_a_crash(s):
 CASES = [by_unix_socket, by_tcp, by_command, events_say_how_it_goes,
          zero_pages_are_only_counted, the_cap_holds, cancelled_at_any_moment,
          not_settling_stops, not_settling_cancels, not_settling_keeps_trying,
+         what_is_typed_moves_along, the_log_goes_on,
          stays_paused, stays_paused_after_a_crash]
 
 
