@@ -134,6 +134,7 @@ static bool on_suspend(void *context, struct error *err)
     struct keeper *k = f->e->keeper;
 
     f->suspended = k->ops->suspend(k, f->guest.domid, err);
+    fault_point("save.suspended", -1);
     return f->suspended;
 }
 
@@ -258,15 +259,20 @@ bool embedded_save(struct embedded_moves *e,
         *ret = back_out(&f);
         return false;
     }
+    fault_point("save.written", -1);
     tell(&f, MOVE_STEP_SYNC);
-    if (!file_replace_commit(&file, request->sync, err)) {
+    /* Once the image has its name there is no way back. */
+    if (!handover_goes_on(&e->options, err) ||
+        !file_replace_commit(&file, request->sync, err)) {
         *ret = back_out(&f);
         return false;
     }
+    fault_point("save.committed", -1);
     if (!finish_guest(&f, request->after, err)) {
         *ret = MOVE_STUCK;
         return error_wrap(err, "the image is complete, but");
     }
+    fault_point("save.finished", -1);
     tell(&f, MOVE_STEP_END);
     *ret = MOVE_DONE;
     return true;

@@ -105,6 +105,7 @@ int embedded_moves_end(struct embedded_moves *e, enum move_outcome outcome,
     int status;
 
     progress_finish(&e->moves->progress, outcome, guest, error);
+    moves_say_too_late(e->moves, outcome, error);
     if (error) {
         command_failed(e->moves->command, error);
         say_what_to_do(e, outcome);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,10 +238,21 @@ static void say_what_to_do(const struct moves *m, enum move_outcome outcome)
     }
 }
 
+void moves_say_too_late(const struct moves *m, enum move_outcome outcome,
+                        const struct error *error)
+{
+    struct pollfd cancel = {.fd = m->cancel_fd, .events = POLLIN};
+
+    if (outcome == MOVE_DONE && !error && poll(&cancel, 1, 0) > 0)
+        fprintf(stderr, "xenferry: %s: too late to cancel, it is complete\n",
+                m->command->name);
+}
+
 int moves_end(struct moves *m, enum move_outcome outcome,
               const struct toolstack_guest *guest, const struct error *error)
 {
     progress_finish(&m->progress, outcome, guest, error);
+    moves_say_too_late(m, outcome, error);
     moves_abandon(m);
     if (error) {
         command_failed(m->command, error);

@@ -78,6 +78,10 @@ void moves_abandon(struct moves *m);
 /* Which exit status says so. */
 int moves_status(enum move_outcome outcome, const struct error *error);
 
+/* Whoever asked to stop has to know that it has been done all the same. */
+void moves_say_too_late(const struct moves *m, enum move_outcome outcome,
+                        const struct error *error);
+
 /* Report the end, close everything; returns the exit status. */
 int moves_end(struct moves *m, enum move_outcome outcome,
               const struct toolstack_guest *guest, const struct error *error);

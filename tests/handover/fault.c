@@ -5,10 +5,12 @@
  *   XENFERRY_FAULT=POINT=ACTION[,POINT=ACTION]...
  *
  *   self   this process is killed
+ *   term   this process is asked to stop: SIGTERM; int, hup: SIGINT, SIGHUP
+ *   ctrlc  SIGINT to this process and all others of its group
  *   cut    the connection is shut down
  *   N      process N is killed
  *
- * as by SIGKILL, each the first time that its point is reached.
+ * killed by SIGKILL; each the first time that its point is reached.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +26,20 @@ static void act(const char *action, int fd)
 {
     struct timespec nap = {.tv_nsec = 100000000};
 
+    static const struct {
+        const char *name;
+        int number;
+    } signals[] = {
+        {"int",  SIGINT },
+        {"term", SIGTERM},
+        {"hup",  SIGHUP }
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        if (!strcmp(action, signals[i].name))
+            kill(getpid(), signals[i].number);
+    if (!strcmp(action, "ctrlc"))
+        kill(0, SIGINT);
     if (!strcmp(action, "self")) {
         kill(getpid(), SIGKILL);
     } else if (!strcmp(action, "cut")) {

@@ -2,6 +2,7 @@
 #include "engine/handover/handover_common.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,14 @@ void handover_tell(const struct handover_options *o, enum move_step step,
         return;
     snprintf(guest.name, sizeof(guest.name), "%s", name);
     o->watcher->step(o->watcher->context, step, *name ? &guest : NULL);
+}
+
+bool handover_goes_on(const struct handover_options *o, struct error *err)
+{
+    struct pollfd cancel = {.fd = o->cancel_fd, .events = POLLIN};
+
+    return o->cancel_fd < 0 || poll(&cancel, 1, 0) <= 0 ||
+           error_set(err, ERR_CANCELLED, "cancelled");
 }
 
 static void send_line(const struct handover_options *o, struct buffer *b)

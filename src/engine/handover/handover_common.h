@@ -18,6 +18,10 @@ void talk_end(struct talk *t);
 void handover_tell(const struct handover_options *o, enum move_step step,
                    const char *name, uint32_t domid);
 
+/* False: somebody asked to stop. */
+must_check bool handover_goes_on(const struct handover_options *o,
+                                 struct error *err);
+
 /* One line of JSON for the watcher, as a save helper would write it. */
 void handover_event(const struct handover_options *o,
                     const struct engine_event *e);

@@ -13,6 +13,8 @@
 
 /* What the other side may still have to say about a broken stream. */
 #define LAST_WORD_MS 2000
+/* A target that has all of it loads its state before it listens again. */
+#define DROPPED_MS 10000
 
 struct source {
     const struct handover_options *options;
@@ -25,6 +27,7 @@ struct source {
     int64_t began_ns;
     /* When each part of the blackout began, and when it was over. */
     int64_t stop_ns, final_ns, state_ns, sent_ns, released_ns, running_ns;
+    bool refused;  /* the target has said that it has no copy */
     bool released; /* 'outcome' says what became of it */
     enum move_outcome outcome;
 };
@@ -155,7 +158,10 @@ static void on_event(void *context, const struct engine_event *e)
 {
     struct source *s = context;
     int64_t now = clock_now_ns();
+    char point[64];
 
+    snprintf(point, sizeof(point), "source.%s", engine_phase_name(e->phase));
+    fault_point(point, s->talk.out.fd);
     if (e->phase == PHASE_SUSPEND && !s->stop_ns)
         s->stop_ns = now;
     if (e->phase == PHASE_FINAL && !s->final_ns)
@@ -204,11 +210,10 @@ static void hear_reason(struct source *s, struct error *err)
 static bool wait_ready(struct source *s, struct error *err)
 {
     struct json_object *m;
-    bool refused;
 
     tell(s, MOVE_STEP_READY);
-    if (!message_expect(&s->talk.in, "ready", &m, &refused, err))
-        return refused ? error_wrap(err, "the target") : false;
+    if (!message_expect(&s->talk.in, "ready", &m, &s->refused, err))
+        return s->refused ? error_wrap(err, "the target") : false;
     json_object_put(m);
     fault_point("source.ready.received", s->talk.out.fd);
     return true;
@@ -262,7 +267,9 @@ static bool on_sent(void *context, const struct save_report *saved,
     s->report->pages = saved->pages;
     s->report->zero_pages = saved->zero_pages;
     s->report->bytes = saved->bytes;
+    /* Past this last question there is no way back. */
     return note(s, SOURCE_SENT, false, err) && wait_ready(s, err) &&
+           handover_goes_on(s->options, err) &&
            note(s, SOURCE_RELEASED, true, err) && release_guest(s, err);
 }
 
@@ -314,24 +321,36 @@ static bool discard(struct source *s, struct error *err)
 
 /* ---- backing out --------------------------------------------------------- */
 
+/* Its answer to "kept"; one "ready" may have been on its way before. */
+static bool has_dropped(struct source *s)
+{
+    bool dropped = false;
+
+    for (int i = 0; i < 2 && !dropped; i++) {
+        struct json_object *m;
+
+        if (!message_receive(&s->talk.in, &m, NULL))
+            return false;
+        dropped = !strcmp(message_type(m), "dropped") ||
+                  !strcmp(message_type(m), "failed");
+        json_object_put(m);
+    }
+    return dropped;
+}
+
 /* A target that may be READY has to know that the guest stays with us. */
 static void tell_kept(struct source *s)
 {
-    struct json_object *m;
-    bool refused;
-
     s->talk.in.cancel_fd = s->talk.out.cancel_fd = -1;
-    s->talk.in.idle_timeout_ms = LAST_WORD_MS;
+    s->talk.in.idle_timeout_ms = DROPPED_MS;
     if (message_send(&s->talk.out, message_make("kept"), NULL) &&
-        message_expect(&s->talk.in, "dropped", &m, &refused, NULL)) {
-        json_object_put(m);
+        has_dropped(s))
         journal_remove(&s->journal);
-    }
 }
 
 static enum move_outcome back_out(struct source *s)
 {
-    bool may_be_ready = s->journal.state == SOURCE_SENT;
+    bool may_be_ready = s->journal.state == SOURCE_SENT && !s->refused;
     enum move_outcome outcome;
 
     if (s->journal.fd < 0)

@@ -21,7 +21,8 @@ struct target {
     struct move_facts facts;
     struct journal journal;
     struct talk talk;
-    bool made; /* the domain is ours to destroy */
+    bool made;      /* the domain is ours to destroy */
+    bool cancelled; /* before the copy was READY: nothing is promised yet */
     /* What became of the move once its image was whole. */
     enum move_outcome outcome;
     bool ended_well;
@@ -127,7 +128,10 @@ static bool drop_if_partial(void *context, struct journal *j)
 static void on_event(void *context, const struct engine_event *e)
 {
     struct target *t = context;
+    char point[64];
 
+    snprintf(point, sizeof(point), "target.%s", engine_phase_name(e->phase));
+    fault_point(point, t->talk.out.fd);
     handover_event(t->options, e);
 }
 
@@ -303,8 +307,8 @@ static bool make_domain(struct target *t, const struct move_offer *offer,
 static bool be_ready(struct target *t, enum move_outcome *ret,
                      struct error *err)
 {
-    fault_point("target.restored", t->talk.out.fd);
     *ret = MOVE_UNDECIDED;
+    t->talk.in.cancel_fd = t->talk.out.cancel_fd = -1;
     if (!note(t, TARGET_READY, err))
         return false;
     if (!message_send(&t->talk.out, message_make("ready"), err))
@@ -318,7 +322,10 @@ static void on_whole(void *context)
 {
     struct target *t = context;
 
-    t->ended_well = be_ready(t, &t->outcome, &t->error);
+    fault_point("target.restored", t->talk.out.fd);
+    t->cancelled = !handover_goes_on(t->options, &t->error);
+    if (!t->cancelled)
+        t->ended_well = be_ready(t, &t->outcome, &t->error);
 }
 
 static bool restore_image(struct target *t, struct error *err)
@@ -342,7 +349,11 @@ static bool restore_image(struct target *t, struct error *err)
     struct restore_report restored;
 
     tell(t, MOVE_STEP_RESTORE);
-    return engine_restore(&request, &restored, err);
+    if (!engine_restore(&request, &restored, err))
+        return false;
+    if (t->cancelled && err)
+        *err = t->error;
+    return !t->cancelled;
 }
 
 static bool take_guest(struct target *t, struct json_object *m,
