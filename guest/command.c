@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The console's commands.  Each is one line, and answered by one that starts
- * with "ok" or "refused" (report: by the summary, which ends in "info end").
+ * with "ok" or "refused" (report: by the summary, which ends in "info end";
+ * tx: by "tx VERB ok", or the store's error instead of "ok").
  */
 #include "command.h"
 
 #include "abi.h"
 #include "drv_console.h"
+#include "drv_store.h"
 #include "format.h"
 #include "libc.h"
 #include "panic.h"
@@ -56,6 +58,25 @@ static bool obey(struct machine *m, const char *line)
     return true;
 }
 
+/* "tx VERB": a transaction with the store that stays open between commands. */
+static void transact(const char *verb)
+{
+    static uint32_t tx;
+    char name[64];
+    bool good = false;
+
+    if (!strcmp(verb, "start"))
+        good = store_transaction_start(&tx) &&
+               store_read(tx, "name", name, sizeof(name));
+    else if (!strcmp(verb, "write"))
+        good = store_write(tx, "data/tx", "written");
+    else if (!strcmp(verb, "read"))
+        good = store_read(0, "data/tx", name, sizeof(name));
+    else if (!strcmp(verb, "commit") || !strcmp(verb, "abort"))
+        good = store_transaction_end(tx, *verb == 'c');
+    console_print("tx %s %s\n", verb, good ? "ok" : store_error());
+}
+
 void command_poll(struct machine *m)
 {
     char line[LINE_MAX];
@@ -63,6 +84,8 @@ void command_poll(struct machine *m)
     while (console_read_line(line, sizeof(line))) {
         if (!strcmp(line, "report"))
             report_summary(m);
+        else if (!memcmp(line, "tx ", 3))
+            transact(line + 3);
         else
             console_print("%s %s\n", obey(m, line) ? "ok" : "refused", line);
     }

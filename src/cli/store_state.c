@@ -198,9 +198,13 @@ static bool take_record(struct store_state *state, const struct record *rec,
     struct xenstore_node n;
     const char *end;
     char *path, *perms;
+    uint32_t id;
 
     if (!domain_xenstore_data_decode(rec, &data, err))
         return false;
+    /* What it was about is not there: it could only fail. */
+    if (data.type == XLSTREAM_XENSTORE_TRANSACTIONS)
+        return xenstore_transaction_decode(rec, &id, err);
     if (data.type == XLSTREAM_XENSTORE_WATCHES) {
         if (!xenstore_watch_decode(rec, &w, err))
             return false;

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "store/connection.h"
 #include "store/domain.h"
+#include "store/transaction.h"
 #include "store/tree.h"
 #include "stream/xl/xl_xenstore.h"
 
@@ -30,6 +31,16 @@ static struct domain *find_domain(struct store *store, uint32_t domid,
 }
 
 /* --- saving --- */
+
+/* Their numbers: what they did stays here. */
+static void save_transactions(const struct domain *d, struct buffer *ret)
+{
+    struct transaction *tx, *next;
+
+    if (d->connection)
+        HASH_ITER(hh, d->connection->transactions, tx, next)
+    xenstore_transaction_append(ret, tx->id);
+}
 
 bool domain_data_save(struct store *store, uint32_t domid, struct buffer *ret,
                       struct error *err)
@@ -71,6 +82,7 @@ bool domain_data_save(struct store *store, uint32_t domid, struct buffer *ret,
 
             xenstore_watch_append(ret, &watch);
         }
+    save_transactions(d, ret);
     return buffer_check(ret, "a domain's store data", err);
 }
 
@@ -84,6 +96,7 @@ struct overlay {
     uint64_t watches_before;
     uint32_t nr_nodes; /* of the guest's own, looked at so far */
     uint32_t nr_watches;
+    uint32_t nr_transactions;
 };
 
 /* Nobody may bring along what the guest could not have made here. */
@@ -229,19 +242,30 @@ static bool watch_given(const struct overlay *o, const char *path,
     return made <= WIRE_ABS_PATH_MAX;
 }
 
+/* Where watches and transactions belong. */
+static struct connection *open_ring(const struct overlay *o, struct error *err)
+{
+    struct connection *c = o->d->connection;
+
+    if (c && !c->broken)
+        return c;
+    error_set(err, ERR_STATE, "domain %u: %s, expected one that is served",
+              o->d->domid, c ? "its ring is broken" : "no ring");
+    return NULL;
+}
+
 static bool load_watch(struct overlay *o, const struct record *rec,
                        struct error *err)
 {
     char given[WIRE_ABS_PATH_MAX + 1], path[WIRE_ABS_PATH_MAX + 1];
-    struct connection *c = o->d->connection;
     struct xenstore_watch w;
+    struct connection *c;
 
     if (!xenstore_watch_decode(rec, &w, err))
         return false;
-    if (!c || c->broken)
-        return error_set(err, ERR_STATE,
-                         "domain %u: %s, expected one that takes watches",
-                         o->d->domid, c ? "its ring is broken" : "no ring");
+    c = open_ring(o, err);
+    if (!c)
+        return false;
     if (!watch_given(o, w.path, given) ||
         path_canonical(c, given, true, path) != STORE_OK ||
         strlen(w.token) > WIRE_PAYLOAD_MAX)
@@ -258,6 +282,38 @@ static bool load_watch(struct overlay *o, const struct record *rec,
                                                         : w.depth)
                ? true
                : error_set(err, ERR_NO_MEMORY, "watch '%.64s'", w.path);
+}
+
+/* The guest gets EAGAIN when it ends one, as after any other conflict. */
+static bool load_transaction(struct overlay *o, const struct record *rec,
+                             struct error *err)
+{
+    struct transaction *tx;
+    struct connection *c;
+    uint32_t id;
+
+    if (!xenstore_transaction_decode(rec, &id, err))
+        return false;
+    c = open_ring(o, err);
+    if (!c || !count(o, rec, QUOTA_TRANSACTIONS, &o->nr_transactions, err))
+        return false;
+    if (!o->apply || transaction_find(c, id))
+        return true;
+    return transaction_adopt(c, id, true, &tx) == STORE_OK ||
+           error_set(err, ERR_NO_MEMORY, "transaction %" PRIu32, id);
+}
+
+static bool load_record(struct overlay *o, uint32_t type,
+                        const struct record *rec, struct error *err)
+{
+    switch (type) {
+    case XLSTREAM_XENSTORE_WATCHES:
+        return load_watch(o, rec, err);
+    case XLSTREAM_XENSTORE_TRANSACTIONS:
+        return load_transaction(o, rec, err);
+    default:
+        return load_node(o, rec, err);
+    }
 }
 
 static bool walk(struct overlay *o, const void *bytes, size_t length,
@@ -295,8 +351,7 @@ static bool walk(struct overlay *o, const void *bytes, size_t length,
         rec.offset = offset;
         if (!domain_xenstore_data_decode(&rec, &data, err))
             return false;
-        if (!(data.type == XLSTREAM_XENSTORE_WATCHES ? load_watch(o, &rec, err)
-                                                     : load_node(o, &rec, err)))
+        if (!load_record(o, data.type, &rec, err))
             return false;
         offset += (size_t)record_size(size);
     }

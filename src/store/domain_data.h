@@ -16,8 +16,9 @@ struct store;
 /*
  * Append whole records, little-endian, padded to 8 octets: the nodes from the
  * domain's home downwards, parents first, with owners and permissions, then
- * its watches in the order in which they were made.  A domain without a home
- * has no nodes, one without a connection no watches.
+ * its watches in the order in which they were made, then the numbers of its
+ * open transactions.  A domain without a home has no nodes, one without a
+ * connection neither watches nor transactions.
  */
 must_check bool domain_data_save(struct store *store, uint32_t domid,
                                  struct buffer *ret, struct error *err);
@@ -26,7 +27,9 @@ must_check bool domain_data_save(struct store *store, uint32_t domid,
  * Lay such records over what 'domid' has: values and permissions are set,
  * nodes that the records do not know stay.  Entries for 'was', the domain's
  * number when it was saved, become entries for 'domid'.  Watches that are
- * there already are skipped; each new one fires once.  Quotas do not count:
+ * there already are skipped; each new one fires once.  Transactions are open
+ * again and will end in conflict, so that the guest tries again: what they read
+ * was another store's.  Quotas do not count:
  * what was allowed once is allowed again.
  *
  * Everything is looked at before anything changes; only ERR_NO_MEMORY can

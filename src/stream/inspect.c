@@ -671,7 +671,9 @@ static bool explain_domain_xenstore(struct inspect *in,
     if (!domain_xenstore_data_decode(rec, &data, err))
         return false;
     fields_text(in->records, "kind",
-                data.type == XLSTREAM_XENSTORE_WATCHES ? "watches" : "nodes");
+                data.type == XLSTREAM_XENSTORE_WATCHES        ? "watches"
+                : data.type == XLSTREAM_XENSTORE_TRANSACTIONS ? "transactions"
+                                                              : "nodes");
     c = cursor_over(data.strings, data.length, rec->order);
     fields_begin(in->records, "strings", FIELDS_LIST);
     while (cursor_left(&c) > 0 && !c.bad) {

@@ -260,6 +260,19 @@ static bool explain_watch(const struct record *rec, struct field_sink *out,
     return true;
 }
 
+static bool explain_transaction(const struct record *rec,
+                                struct field_sink *out, struct error *err)
+{
+    uint32_t id;
+
+    if (!xenstore_transaction_decode(rec, &id, err))
+        return false;
+    fields_begin(out, NULL, FIELDS_ROW);
+    fields_number(out, "transaction", id);
+    fields_end(out);
+    return true;
+}
+
 /* One record of the data at '*offset', which moves on. */
 static bool explain_entry(const struct buffer *data, size_t *offset,
                           struct field_sink *out, struct error *err)
@@ -286,9 +299,14 @@ static bool explain_entry(const struct buffer *data, size_t *offset,
     *offset += (size_t)record_size(head.length);
     if (!domain_xenstore_data_decode(&rec, &kind, err))
         return false;
-    return kind.type == XLSTREAM_XENSTORE_WATCHES
-               ? explain_watch(&rec, out, err)
-               : explain_node(&rec, out, err);
+    switch (kind.type) {
+    case XLSTREAM_XENSTORE_WATCHES:
+        return explain_watch(&rec, out, err);
+    case XLSTREAM_XENSTORE_TRANSACTIONS:
+        return explain_transaction(&rec, out, err);
+    default:
+        return explain_node(&rec, out, err);
+    }
 }
 
 static bool explain_store(const struct state_store *s, struct field_sink *out,

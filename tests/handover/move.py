@@ -306,6 +306,56 @@ def type_on(s, typed, wrong, over):
             at += 1
 
 
+def a_transaction_is_open(s):
+    """What it holds stays behind: it conflicts, and the next one does not."""
+
+    def answers(host, verb):
+        return [l for l in read_all(host + "/g.console").split("\n")[:-1]
+                if l.startswith("tx " + verb)]
+
+    def ask(host, verb, answer):
+        already = len(answers(host, verb))
+        s.run("domain", "console", "--host", host, "--type", "tx " + verb, "g")
+        wait_for("tx " + verb, lambda: len(answers(host, verb)) > already)
+        last = answers(host, verb)[-1]
+        expect("%s, expected %s" % (last, answer), last.endswith(" " + answer))
+
+    s.create()
+    # A move that is called off once the store was quiesced changes nothing.
+    ask(s.alpha, "start", "ok")
+    ask(s.alpha, "write", "ok")
+    env = dict(os.environ, XENFERRY_FAULT="source.sent.after=int")
+    out = subprocess.run([s.faulty, "migrate", "--host", "embedded:" + s.alpha,
+                          "g", "embedded:" + s.beta], env=env, check=False,
+                         timeout=LIMIT, capture_output=True, text=True)
+    expect("cancelled: " + out.stderr, out.returncode == 2)
+    ask(s.alpha, "read", "ENOENT")
+    ask(s.alpha, "commit", "ok")
+    ask(s.alpha, "read", "ok")
+
+    ask(s.alpha, "start", "ok")
+    status, _, said = s.migrate()
+    expect("migrate: %s %s" % (status, said), status == 0)
+    ask(s.beta, "write", "ok")
+    ask(s.beta, "commit", "EAGAIN")
+    ask(s.beta, "commit", "ENOENT")
+    ask(s.beta, "read", "ok")
+    ask(s.beta, "start", "ok")
+    ask(s.beta, "write", "ok")
+    ask(s.beta, "commit", "ok")
+
+    ask(s.beta, "start", "ok")
+    ask(s.beta, "write", "ok")
+    image = s.folder + "/image"
+    s.run("save", "--host", "embedded:" + s.beta, "g", image)
+    inside = s.run("inspect", "--json", image).stdout
+    expect("inspect", re.search('"transaction": *[0-9]', inside))
+    s.run("restore", "--host", "embedded:" + s.alpha, image)
+    ask(s.alpha, "abort", "ok")
+    ask(s.alpha, "commit", "ENOENT")
+    s.runs_on(s.alpha, s.beta)
+
+
 def what_is_typed_moves_along(s):
     """Lines typed all the time, over moves to and fro: each is read once."""
     s.create()
@@ -394,7 +444,7 @@ def stays_paused_after_a_crash(s):
 CASES = [by_unix_socket, by_tcp, by_command, events_say_how_it_goes,
          zero_pages_are_only_counted, the_cap_holds, cancelled_at_any_moment,
          not_settling_stops, not_settling_cancels, not_settling_keeps_trying,
-         what_is_typed_moves_along, the_log_goes_on,
+         a_transaction_is_open, what_is_typed_moves_along, the_log_goes_on,
          stays_paused, stays_paused_after_a_crash]
 
 

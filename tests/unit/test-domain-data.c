@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "store/domain_data.h"
+#include "store/transaction.h"
 #include "stream/xl/xl_xenstore.h"
 #include "unit_store.h"
 
@@ -107,6 +108,69 @@ static void saved_and_loaded_under_another_number(void **state)
     buffer_release(&data);
     unit_store_close(&from);
     unit_store_close(&to);
+}
+
+static void open_transactions_end_in_conflict(void **state)
+{
+    struct store_in_memory from, to;
+    struct transaction *tx;
+    struct connection *c;
+    struct buffer data = {0};
+    struct error err = {0};
+    uint32_t id, other;
+
+    unit_store_open(&from);
+    unit_store_open(&to);
+    fill(&from, 5);
+    c = from.store->domains[5]->connection;
+    assert_int_equal(transaction_start(c, &id), STORE_OK);
+    assert_int_equal(transaction_start(c, &other), STORE_OK);
+    assert_ok(domain_data_save(from.store, 5, &data, &err), err);
+    /* Here it is as it was. */
+    tx = transaction_find(c, other);
+    assert_non_null(tx);
+    assert_int_equal(transaction_commit(tx), STORE_OK);
+
+    introduce(&to, 9);
+    assert_ok(domain_data_load(to.store, 9, 5, data.bytes, data.length, &err),
+              err);
+    c = to.store->domains[9]->connection;
+    assert_int_equal(c->nr_transactions, 2);
+    assert_ok(domain_data_load(to.store, 9, 5, data.bytes, data.length, &err),
+              err);
+    assert_int_equal(c->nr_transactions, 2);
+    tx = transaction_find(c, id);
+    assert_non_null(tx);
+    assert_int_equal(transaction_commit(tx), STORE_EAGAIN);
+    assert_null(transaction_find(c, id));
+    /* A new one is not confused with one that came. */
+    assert_int_equal(transaction_start(c, &id), STORE_OK);
+    assert_int_not_equal(id, other);
+    assert_int_equal(transaction_commit(transaction_find(c, id)), STORE_OK);
+    assert_int_equal(transaction_commit(transaction_find(c, other)),
+                     STORE_EAGAIN);
+    buffer_release(&data);
+    unit_store_close(&from);
+    unit_store_close(&to);
+}
+
+static void transactions_without_end_are_refused(void **state)
+{
+    struct store_in_memory u;
+    struct buffer data = {0};
+    struct error err = {0};
+    struct domain *d;
+
+    unit_store_open(&u);
+    introduce(&u, 5);
+    d = u.store->domains[5];
+    for (uint32_t id = 1; id <= d->quotas.hard[QUOTA_TRANSACTIONS] + 1; id++)
+        xenstore_transaction_append(&data, id);
+    assert_false(
+        domain_data_load(u.store, 5, 5, data.bytes, data.length, &err));
+    assert_int_equal(d->connection->nr_transactions, 0);
+    buffer_release(&data);
+    unit_store_close(&u);
 }
 
 static void bad_records_change_nothing(void **state)
@@ -235,6 +299,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(saved_and_loaded_under_another_number),
+        cmocka_unit_test(open_transactions_end_in_conflict),
+        cmocka_unit_test(transactions_without_end_are_refused),
         cmocka_unit_test(bad_records_change_nothing),
         cmocka_unit_test(more_than_the_quotas_is_refused),
         cmocka_unit_test(watches_need_a_ring),

@@ -121,35 +121,36 @@ static void refuses_what_is_no_node(void **state)
         const char *text;
         size_t length;
     } bad[] = {
-        {XLSTREAM_XENSTORE_NODES,   BODY("a")                                                },
-        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value")                                         },
-        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0")                                       },
-        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0x5")                                     },
-        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0n")                                      },
-        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0n123456")                                },
-        {XLSTREAM_XENSTORE_NODES,   BODY("a\0value\0n5x")                                    },
-        {XLSTREAM_XENSTORE_NODES,   BODY("/a\0value\0n5")                                    },
-        {XLSTREAM_XENSTORE_WATCHES, BODY("a\0value\0n5")                                     },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a")                                                },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0")                                              },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0x\0n5\0v")                                      },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_NODES,        BODY("a")                                           },
+        {XLSTREAM_XENSTORE_NODES,        BODY("a\0value")                                    },
+        {XLSTREAM_XENSTORE_NODES,        BODY("a\0value\0")                                  },
+        {XLSTREAM_XENSTORE_NODES,        BODY("a\0value\0x5")                                },
+        {XLSTREAM_XENSTORE_NODES,        BODY("a\0value\0n")                                 },
+        {XLSTREAM_XENSTORE_NODES,        BODY("a\0value\0n123456")                           },
+        {XLSTREAM_XENSTORE_NODES,        BODY("a\0value\0n5x")                               },
+        {XLSTREAM_XENSTORE_NODES,        BODY("/a\0value\0n5")                               },
+        {XLSTREAM_XENSTORE_WATCHES,      BODY("a\0value\0n5")                                },
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("a\0value\0n5")                                },
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a")                                           },
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0")                                         },
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0x\0n5\0v")                                 },
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "0\0n5\0v")      },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "0/\0n5\0v")     },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "9999999\0n5\0v")},
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "999\0n5\0v")    },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "2\0n5\0v")      },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "2\0n5")         },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("a\0"
                                          "1\0n5")         },
-        {XLSTREAM_XENSTORE_COUNTED, BODY("/a\0"
+        {XLSTREAM_XENSTORE_COUNTED,      BODY("/a\0"
                                          "1\0n5\0v")      },
-        {9,                         BODY("a\0value\0n5")                                     },
+        {9,                              BODY("a\0value\0n5")                                },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -202,6 +203,51 @@ static void refuses_what_is_no_watch(void **state)
     }
 }
 
+static void transactions_round_trip(void **state)
+{
+    static const struct {
+        uint32_t type;
+        const char *text;
+        size_t length;
+    } bad[] = {
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("")                                         },
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("0")                                        },
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("-1")                                       },
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("4294967296")                               },
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("00000000001")                              },
+        {XLSTREAM_XENSTORE_TRANSACTIONS, BODY("1\0"
+                                              "2")},
+        {XLSTREAM_XENSTORE_WATCHES,      BODY("1")                                        },
+    };
+    const uint32_t ids[] = {1, 77, UINT32_MAX};
+    struct error err = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        struct buffer out = {0};
+        struct record_head head;
+        struct record rec;
+        uint32_t got;
+
+        xenstore_transaction_append(&out, ids[i]);
+        head = record_head_decode(out.bytes, ORDER_LITTLE, 0);
+        rec = record_over(head.type, out.bytes + RECORD_HEAD_SIZE, head.length,
+                          ORDER_LITTLE);
+        assert_ok(xenstore_transaction_decode(&rec, &got, &err), err);
+        assert_int_equal(got, ids[i]);
+        buffer_release(&out);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct record rec =
+            xenstore_record(bad[i].type, bad[i].text, bad[i].length);
+        uint32_t got;
+
+        if (xenstore_transaction_decode(&rec, &got, &err))
+            fail_msg("case %zu was accepted", i);
+        assert_int_equal(err.code, ERR_FORMAT);
+        exact_record_free(&rec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +256,7 @@ int main(void)
         cmocka_unit_test(watches_round_trip),
         cmocka_unit_test(refuses_what_is_no_node),
         cmocka_unit_test(refuses_what_is_no_watch),
+        cmocka_unit_test(transactions_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,7 +174,8 @@ bool domain_xenstore_data_decode(const struct record *rec,
 
     if (c.bad || (data.type != XLSTREAM_XENSTORE_NODES &&
                   data.type != XLSTREAM_XENSTORE_WATCHES &&
-                  data.type != XLSTREAM_XENSTORE_COUNTED))
+                  data.type != XLSTREAM_XENSTORE_COUNTED &&
+                  data.type != XLSTREAM_XENSTORE_TRANSACTIONS))
         return record_error(rec, err,
                             "DOMAIN_XENSTORE_DATA at offset %" PRIu64
                             ": type %" PRIu32 " in %" PRIu32

@@ -52,7 +52,8 @@ enum xlstream_checkpoint_state {
 enum xlstream_xenstore_data {
     XLSTREAM_XENSTORE_NODES = 1,
     XLSTREAM_XENSTORE_WATCHES = 2,
-    XLSTREAM_XENSTORE_COUNTED = 0x46520001, /* our own */
+    XLSTREAM_XENSTORE_COUNTED = 0x46520001, /* our own, as the next */
+    XLSTREAM_XENSTORE_TRANSACTIONS = 0x46520002,
 };
 
 #endif

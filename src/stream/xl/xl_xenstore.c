@@ -17,19 +17,21 @@ static bool is_permission(const char *text)
 }
 
 /* Decimal digits that are a number up to 'max'. */
-static bool small_number(const char *text, uint32_t max, uint32_t *ret)
+static bool decimal(const char *text, uint32_t max, uint32_t *ret)
 {
-    uint32_t value = 0;
+    uint64_t value = 0;
 
-    if (!*text || strlen(text) > 6)
+    if (!*text || strlen(text) > 10)
         return false;
     for (; *text; text++) {
         if (*text < '0' || *text > '9')
             return false;
-        value = value * 10 + (uint32_t)(*text - '0');
+        value = value * 10 + (uint64_t)(*text - '0');
     }
-    *ret = value;
-    return value <= max;
+    if (value > max)
+        return false;
+    *ret = (uint32_t)value;
+    return true;
 }
 
 /* Where the string that ends before 'end' begins; 'end' is behind its NUL. */
@@ -72,7 +74,7 @@ static bool split_counted(const struct domain_xenstore_data *data,
 {
     const char *count = cursor_string(c);
 
-    if (!count || !small_number(count, data->length, &ret->nr_perms) ||
+    if (!count || !decimal(count, data->length, &ret->nr_perms) ||
         !ret->nr_perms)
         return false;
     ret->perms = (const char *)c->at;
@@ -101,7 +103,8 @@ bool xenstore_node_decode(const struct record *rec, struct xenstore_node *ret,
         return false;
     c = cursor_over(data.strings, data.length, rec->order);
     node.path = cursor_string(&c);
-    if (!node.path || data.type == XLSTREAM_XENSTORE_WATCHES)
+    if (!node.path || data.type == XLSTREAM_XENSTORE_WATCHES ||
+        data.type == XLSTREAM_XENSTORE_TRANSACTIONS)
         return record_error(rec, err,
                             "DOMAIN_XENSTORE_DATA at offset %" PRIu64
                             ": type %#" PRIx32 " without a path, expected a "
@@ -145,7 +148,7 @@ bool xenstore_watch_decode(const struct record *rec, struct xenstore_watch *ret,
     if (cursor_left(&c)) {
         const char *text = cursor_string(&c);
 
-        if (!text || !small_number(text, DEPTH_MAX, &depth) || cursor_left(&c))
+        if (!text || !decimal(text, DEPTH_MAX, &depth) || cursor_left(&c))
             return record_error(rec, err,
                                 "DOMAIN_XENSTORE_DATA at offset %" PRIu64
                                 ": %zu octets after the token, expected a "
@@ -154,6 +157,29 @@ bool xenstore_watch_decode(const struct record *rec, struct xenstore_watch *ret,
         w.depth = (int32_t)depth;
     }
     *ret = w;
+    return true;
+}
+
+bool xenstore_transaction_decode(const struct record *rec, uint32_t *ret,
+                                 struct error *err)
+{
+    struct domain_xenstore_data data;
+    const char *text;
+    struct cursor c;
+    uint32_t id;
+
+    if (!domain_xenstore_data_decode(rec, &data, err))
+        return false;
+    c = cursor_over(data.strings, data.length, rec->order);
+    text = cursor_string(&c);
+    if (data.type != XLSTREAM_XENSTORE_TRANSACTIONS || !text ||
+        cursor_left(&c) || !decimal(text, UINT32_MAX, &id) || !id)
+        return record_error(rec, err,
+                            "DOMAIN_XENSTORE_DATA at offset %" PRIu64
+                            ": type %#" PRIx32 " '%.16s', expected the number "
+                            "of a transaction",
+                            rec->offset, data.type, text ? text : "");
+    *ret = id;
     return true;
 }
 
@@ -217,5 +243,15 @@ void xenstore_watch_append(struct buffer *out,
         buffer_format(out, "%" PRId32, watch->depth);
         buffer_u8(out, 0);
     }
+    record_end(out, begun);
+}
+
+void xenstore_transaction_append(struct buffer *out, uint32_t id)
+{
+    size_t begun = record_begin(out, XLREC_DOMAIN_XENSTORE_DATA);
+
+    buffer_u32(out, XLSTREAM_XENSTORE_TRANSACTIONS);
+    buffer_format(out, "%" PRIu32, id);
+    buffer_u8(out, 0);
     record_end(out, begun);
 }

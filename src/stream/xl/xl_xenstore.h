@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tuples in DOMAIN_XENSTORE_DATA: one node or one watch a record.
+ * The tuples in DOMAIN_XENSTORE_DATA: one node, watch or
+ * transaction a record.
  *
  *     0     1     2     3     4     5     6     7 octet
  *    +------------------------+------------------------+
@@ -12,12 +13,14 @@
  *   1           path, value, permission+
  *   2           path, token, [depth]
  *   0x46520001  path, number of permissions, permission+, value
+ *   0x46520002  number of a transaction
  *
  * The design has one permission; nodes that a guest shares with its backend
  * carry two, so further ones follow the first.  A value may hold NULs: what
  * stands between the path and the trailing permissions is the value.  Where
  * that could be read in two ways the writer takes the third type, which is
- * ours, and none of the design's.
+ * ours, and none of the design's.  So is the fourth: a transaction that was
+ * open has to be known to a store that can only let it fail.
  *
  * A node's path is relative to the domain's home; the home itself is "".  A
  * watch has the path that the guest gave: relative, absolute or special.
@@ -50,9 +53,14 @@ must_check bool xenstore_watch_decode(const struct record *rec,
                                       struct xenstore_watch *ret,
                                       struct error *err);
 
+/* Its number is not 0. */
+must_check bool xenstore_transaction_decode(const struct record *rec,
+                                            uint32_t *ret, struct error *err);
+
 /* Append the whole record to 'out'. */
 void xenstore_node_append(struct buffer *out, const struct xenstore_node *node);
 void xenstore_watch_append(struct buffer *out,
                            const struct xenstore_watch *watch);
+void xenstore_transaction_append(struct buffer *out, uint32_t id);
 
 #endif
