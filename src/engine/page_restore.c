@@ -166,7 +166,6 @@ static bool pass_pages(struct restore *r, struct restore_batch *b,
                             " octets, expected %" PRIu64,
                             (uint64_t)(end - at), size);
     b->file_offset = at;
-    memset(b->zero, ZERO_NOT, b->nr_pages);
     return source_skip(&r->source, size, "PAGE_DATA pages", err);
 }
 
@@ -231,6 +230,16 @@ static int64_t next_hole(int fd, int64_t at, int64_t end)
     return hole < 0 || hole > end ? end : hole;
 }
 
+/* Pages in a hole of the file; returns how many. */
+static uint64_t clear_pages(const struct restore_batch *b, uint8_t *to,
+                            int64_t from, int64_t end)
+{
+    for (size_t at = (size_t)from; at < (size_t)end; at += PAGE_SIZE)
+        if (b->zero[at / PAGE_SIZE] != ZERO_FRESH)
+            memset(to + at, 0, PAGE_SIZE);
+    return (uint64_t)(end - from) / PAGE_SIZE;
+}
+
 /* Read the batch's pages from the file to consecutive pages at 'to'. */
 static bool fill_from_file(struct page_placer *p, int fd,
                            struct restore_batch *b, uint8_t *to,
@@ -249,8 +258,7 @@ static bool fill_from_file(struct page_placer *p, int fd,
         upto = begin + (data - begin) / page_size * page_size;
         if (data == end)
             upto = end;
-        memset(to + (at - begin), 0, (size_t)(upto - at));
-        *zero_pages += (uint64_t)(upto - at) / PAGE_SIZE;
+        *zero_pages += clear_pages(b, to, at - begin, upto - begin);
         if (upto == end)
             break;
         hole = next_hole(fd, data, end);
@@ -334,6 +342,8 @@ static bool localise_batch(struct page_placer *p, int fd,
             b->pages = pages;
             b->pages_capacity = size;
         }
+        /* In a buffer nothing is zero as it comes. */
+        memset(b->zero, ZERO_NOT, b->nr_pages);
         if (!fill_from_file(p, fd, b, b->pages, zero_pages, err))
             return false;
         b->file_offset = -1;
@@ -398,6 +408,7 @@ static bool place_part(struct page_placer *p, int fd, struct restore_batch *b,
     } else {
         struct restore_batch part = {
             .nr_pages = nr,
+            .zero = b->zero + first,
             .offset = b->offset,
             .file_offset = b->file_offset + (int64_t)first * (int64_t)PAGE_SIZE,
         };

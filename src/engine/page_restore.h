@@ -24,7 +24,7 @@
 
 #define NR_PLACERS_MAX 2
 
-/* A page that came without its octets: it is all zero. */
+/* A page that came without its octets, or is a hole of the file: all zero. */
 #define ZERO_NOT   0u
 #define ZERO_CLEAR 1u /* what is there has to be cleared */
 #define ZERO_FRESH 2u /* it gets memory now, which is zero as it comes */
@@ -38,7 +38,7 @@ struct restore_batch {
     /* Frames that have contents, in the order of their pages. */
     uint64_t *pfns;
     unsigned int *types;
-    uint8_t *zero; /* of the pages in memory: ZERO_ values */
+    uint8_t *zero; /* what each is, or is where the file has a hole: ZERO_ */
     uint32_t nr_pages;
     /* Frames that were never seen before and need memory. */
     uint64_t *fresh;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -182,6 +183,26 @@ static void compare_memory(struct host *host)
     }
 }
 
+/* Looking at pages that the guest never wrote must not make them. */
+static void compare_sizes(void)
+{
+    for (unsigned int domid = SOURCE; domid <= TARGET; domid++) {
+        cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
+        struct error err;
+        struct stat st;
+
+        check(hostd_call(&client, hostd_request_about("ram-map", domid), NULL,
+                         0, &reply, NULL, &err),
+              "memory", &err);
+        if (fstat(reply.fd, &st))
+            exit(1);
+        error_set(&err, ERR_STATE, "domain %u has %lld octets", domid,
+                  (long long)st.st_blocks * 512);
+        check(st.st_blocks * 512 < (off_t)(GUEST_MIB / 2) << 20,
+              "memory that nobody wrote", &err);
+    }
+}
+
 static void compare_processors(struct host *host)
 {
     /* Of each CPU record: where the time stamp counter is. */
@@ -238,6 +259,7 @@ int main(int argc, char **argv)
     create("target", TARGET, NULL);
     check(engine_restore(&restore, &restored, &err), "restore", &err);
     compare_memory(host);
+    compare_sizes();
     compare_processors(host);
     before = reports();
     check(hostd_call(&client, hostd_request_about("domain-resume", SOURCE),

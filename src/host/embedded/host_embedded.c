@@ -225,6 +225,61 @@ static bool op_frame_types(struct host *host, uint32_t domid,
     return true;
 }
 
+/* A hole smaller than this is mapped with what is around it. */
+#define HOLE_MIN ((off_t)16 * PAGE_SIZE)
+
+/* Where the next hole worth it begins, and where it ends; at most 'end'. */
+static off_t next_hole(int fd, off_t from, off_t end, off_t *ret_end)
+{
+    off_t hole = from, data = from;
+
+    while (hole < end && data - hole < HOLE_MIN) {
+        hole = lseek(fd, data, SEEK_HOLE);
+        if (hole < 0 || hole >= end)
+            break;
+        data = lseek(fd, hole, SEEK_DATA);
+        if (data < 0 || data > end)
+            data = end;
+        if (data == end)
+            break;
+    }
+    if (hole < 0 || hole > end)
+        hole = end;
+    *ret_end = data > hole ? data : hole;
+    return hole;
+}
+
+/*
+ * Frames that nobody has written are holes of the memfd, and looking at them
+ * there would fill them.  For reading, the zeroes of the reservation do: a
+ * frame that is written later is noted as that.
+ */
+static bool map_run(int fd, uint8_t *at, int prot, off_t from, off_t end,
+                    struct error *err)
+{
+    while (from < end) {
+        off_t after = end;
+        off_t hole = prot & PROT_WRITE ? end : next_hole(fd, from, end, &after);
+
+        if (hole > from && mmap(at, (size_t)(hole - from), prot,
+                                MAP_SHARED | MAP_FIXED, fd, from) == MAP_FAILED)
+            return error_set_errno(err, ERR_NO_MEMORY, errno,
+                                   "mapping frames at %#" PRIx64,
+                                   (uint64_t)from / PAGE_SIZE);
+        at += hole - from;
+        if (after > hole && mprotect(at, (size_t)(after - hole), prot) != 0)
+            return error_set_errno(err, ERR_NO_MEMORY, errno,
+                                   "mapping frames at %#" PRIx64,
+                                   (uint64_t)hole / PAGE_SIZE);
+        /* One page of zeroes for many frames, where the kernel has it. */
+        if (after > hole)
+            (void)madvise(at, (size_t)(after - hole), MADV_HUGEPAGE);
+        at += after - hole;
+        from = after;
+    }
+    return true;
+}
+
 /* Runs of consecutive frames to consecutive pages of 'at'. */
 static bool map_runs(const struct embedded *e, uint8_t *at, int prot,
                      const uint64_t *frames, size_t nr, const int *errors,
@@ -239,11 +294,10 @@ static bool map_runs(const struct embedded *e, uint8_t *at, int prot,
         }
         while (i + n < nr && !errors[i + n] && frames[i + n] == frames[i] + n)
             n++;
-        if (mmap(at + i * PAGE_SIZE, n * PAGE_SIZE, prot,
-                 MAP_SHARED | MAP_FIXED, e->ram.fd,
-                 (off_t)(frames[i] * PAGE_SIZE)) == MAP_FAILED)
-            return error_set_errno(err, ERR_NO_MEMORY, errno,
-                                   "mapping frames at %#" PRIx64, frames[i]);
+        if (!map_run(e->ram.fd, at + i * PAGE_SIZE, prot,
+                     (off_t)(frames[i] * PAGE_SIZE),
+                     (off_t)((frames[i] + n) * PAGE_SIZE), err))
+            return false;
         i += n;
     }
     return true;
