@@ -14,9 +14,7 @@
  *     in it without having been written.
  * I2  A frame that became RAM since the start is always in it.
  *
- * The soft-dirty bit of older kernels is not used: reading and clearing it are
- * two steps for the whole process, so all its guests would have to stand still
- * between them.
+ * Why not the soft-dirty bits of older kernels: docs/decisions/008.
  */
 #ifndef HOSTD_DIRTY_TRACK_H
 #define HOSTD_DIRTY_TRACK_H
