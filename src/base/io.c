@@ -138,14 +138,19 @@ static bool io_transfer(struct io *io, bool write_out, struct iovec *iov,
     }
 }
 
+bool io_is_cancelled(int cancel_fd)
+{
+    struct pollfd cancel = {.fd = cancel_fd, .events = POLLIN};
+
+    return cancel_fd >= 0 && poll(&cancel, 1, 0) > 0;
+}
+
 /* A cancelled or IO_OTHER transfer must be noticed before it blocks. */
 static bool io_before_transfer(struct io *io, bool write_out, struct error *err)
 {
-    struct pollfd cancel = {.fd = io->cancel_fd, .events = POLLIN};
-
     if (io->kind == IO_OTHER)
         return io_wait(io, write_out ? POLLOUT : POLLIN, err);
-    if (io->cancel_fd >= 0 && poll(&cancel, 1, 0) > 0)
+    if (io_is_cancelled(io->cancel_fd))
         return error_set_at(err, ERR_CANCELLED, io->offset, "cancelled");
     return true;
 }
@@ -461,7 +466,7 @@ uint64_t io_hole_ahead(struct io *io)
     hole = lseek(io->fd, at, SEEK_HOLE);
     if (hole > at)
         io->data_end = io->offset + (uint64_t)(hole - at);
-    data = lseek(io->fd, at, SEEK_DATA);
+    data = hole > at ? at : lseek(io->fd, at, SEEK_DATA);
     if (data < 0)
         /* ENXIO: nothing but a hole up to the end. */
         data = errno == ENXIO ? lseek(io->fd, 0, SEEK_END) : at;
@@ -580,6 +585,22 @@ bool io_move(struct io *in, struct io *out, uint64_t length, uint64_t *ret_done,
     }
     *ret_done = done;
     return true;
+}
+
+int64_t file_next_hole(int fd, int64_t at, int64_t end)
+{
+    off_t hole = lseek(fd, at, SEEK_HOLE);
+
+    return hole < 0 || hole > end ? end : hole;
+}
+
+int64_t file_next_data(int fd, int64_t at, int64_t end)
+{
+    off_t data = lseek(fd, at, SEEK_DATA);
+
+    if (data < 0)
+        return errno == ENXIO ? end : at;
+    return data < end ? data : end;
 }
 
 bool file_open(const char *path, int flags, mode_t mode, int *ret_fd,

@@ -125,6 +125,16 @@ must_check bool io_move(struct io *in, struct io *out, uint64_t length,
  */
 must_check bool io_wait(struct io *io, short events, struct error *err);
 
+/* Whether somebody has asked to stop: 'cancel_fd' is readable; -1: nobody can. */
+bool io_is_cancelled(int cancel_fd);
+
+/*
+ * Where a regular file is a hole from 'at' on, and where data begins again, both
+ * within 'end'.  A file system without holes is all data.  The position moves.
+ */
+int64_t file_next_hole(int fd, int64_t at, int64_t end);
+int64_t file_next_data(int fd, int64_t at, int64_t end);
+
 /* Open a file, O_CLOEXEC; the error names the path. */
 must_check bool file_open(const char *path, int flags, mode_t mode, int *ret_fd,
                           struct error *err);

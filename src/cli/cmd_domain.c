@@ -120,15 +120,6 @@ static int read_options(struct command_line *line, struct domain_options *o)
 
 /* ---- asking ------------------------------------------------------------ */
 
-static struct json_object *request_about(const char *op, const char *name)
-{
-    struct json_object *request = hostd_request(op);
-
-    if (request)
-        json_object_object_add(request, "domain", json_object_new_string(name));
-    return request;
-}
-
 /* The host has another working directory. */
 static bool add_path(struct json_object *request, const char *field,
                      const char *path, struct error *err)
@@ -231,8 +222,8 @@ static bool show(struct hostd_client *client, const struct domain_options *o,
 {
     struct json_object *answer, *part = NULL;
 
-    if (!hostd_call(client, request_about("domain-show", name), NULL, 0, NULL,
-                    &answer, err))
+    if (!hostd_call(client, hostd_request_named("domain-show", name), NULL, 0,
+                    NULL, &answer, err))
         return false;
     if (o->json) {
         print_json(answer);
@@ -278,8 +269,8 @@ static bool console(struct hostd_client *client, const struct domain_options *o,
 static bool simple(struct hostd_client *client, const char *op,
                    const char *name, struct error *err)
 {
-    return hostd_call(client, request_about(op, name), NULL, 0, NULL, NULL,
-                      err);
+    return hostd_call(client, hostd_request_named(op, name), NULL, 0, NULL,
+                      NULL, err);
 }
 
 static int act(struct command_line *line, const char *action, const char *name,

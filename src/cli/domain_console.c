@@ -29,15 +29,6 @@
 #define RETRY_MS     20
 #define LOG_POLL_MS  50
 
-static struct json_object *request_about(const char *op, const char *name)
-{
-    struct json_object *request = hostd_request(op);
-
-    if (request)
-        json_object_object_add(request, "domain", json_object_new_string(name));
-    return request;
-}
-
 static void nap_ms(int ms)
 {
     struct timespec nap = {.tv_nsec = ms * NS_PER_MS};
@@ -53,7 +44,7 @@ static bool print_part(struct hostd_client *client, const char *name,
                        int64_t *offset, bool *ret_some, struct error *err)
 {
     cleanup(hostd_message_release) struct hostd_message reply = {.fd = -1};
-    struct json_object *request = request_about("domain-console", name);
+    struct json_object *request = hostd_request_named("domain-console", name);
     struct json_object *answer;
 
     if (request && *offset >= 0)
@@ -93,8 +84,8 @@ static bool type_some(struct hostd_client *client, const char *name,
 {
     struct json_object *answer;
 
-    if (!hostd_call(client, request_about("domain-type", name), text, length,
-                    NULL, &answer, err))
+    if (!hostd_call(client, hostd_request_named("domain-type", name), text,
+                    length, NULL, &answer, err))
         return false;
     *ret_taken = size_min((size_t)hostd_number(answer, "taken"), length);
     json_object_put(answer);
@@ -164,8 +155,8 @@ static bool open_tty(struct seat *s, struct error *err)
     struct json_object *answer, *d = NULL;
     char path[64];
 
-    if (!hostd_call(s->client, request_about("domain-show", s->name), NULL, 0,
-                    NULL, &answer, err))
+    if (!hostd_call(s->client, hostd_request_named("domain-show", s->name),
+                    NULL, 0, NULL, &answer, err))
         return false;
     json_object_object_get_ex(answer, "domain", &d);
     snprintf(path, sizeof(path), "%s", d ? hostd_text(d, "console_tty") : "");

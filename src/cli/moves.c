@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 #define HELPER_NAME     "xenferry-save-helper"
 #define LOCK_FOLDER     "/run/xenferry"
@@ -241,9 +241,7 @@ static void say_what_to_do(const struct moves *m, enum move_outcome outcome)
 void moves_say_too_late(const struct moves *m, enum move_outcome outcome,
                         const struct error *error)
 {
-    struct pollfd cancel = {.fd = m->cancel_fd, .events = POLLIN};
-
-    if (outcome == MOVE_DONE && !error && poll(&cancel, 1, 0) > 0)
+    if (outcome == MOVE_DONE && !error && io_is_cancelled(m->cancel_fd))
         fprintf(stderr, "xenferry: %s: too late to cancel, it is complete\n",
                 m->command->name);
 }

@@ -210,26 +210,6 @@ static bool read_file(int fd, uint8_t *to, size_t length, int64_t offset,
     return true;
 }
 
-/*
- * Where the file is a hole from 'at' on, and where data begins again, both
- * within 'end'.  A file system without holes is all data.
- */
-static int64_t next_data(int fd, int64_t at, int64_t end)
-{
-    off_t data = lseek(fd, at, SEEK_DATA);
-
-    if (data < 0)
-        return errno == ENXIO ? end : at;
-    return data < end ? data : end;
-}
-
-static int64_t next_hole(int fd, int64_t at, int64_t end)
-{
-    off_t hole = lseek(fd, at, SEEK_HOLE);
-
-    return hole < 0 || hole > end ? end : hole;
-}
-
 /* Pages in a hole of the file; returns how many. */
 static uint64_t clear_pages(const struct restore_batch *b, uint8_t *to,
                             int64_t from, int64_t end)
@@ -251,7 +231,7 @@ static bool fill_from_file(struct page_placer *p, int fd,
     int64_t at = begin;
 
     while (at < end) {
-        int64_t data = next_data(fd, at, end);
+        int64_t data = file_next_data(fd, at, end);
         int64_t hole, upto;
 
         /* Whole pages in the hole. */
@@ -261,7 +241,7 @@ static bool fill_from_file(struct page_placer *p, int fd,
         *zero_pages += clear_pages(b, to, at - begin, upto - begin);
         if (upto == end)
             break;
-        hole = next_hole(fd, data, end);
+        hole = file_next_hole(fd, data, end);
         at = upto;
         upto = begin + (hole - begin + page_size - 1) / page_size * page_size;
         if (!read_file(fd, to + (at - begin), (size_t)(upto - at), at, b, err))

@@ -18,24 +18,11 @@ import tempfile
 import termios
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Wrong, expect, try_scenes, wait_for  # noqa: E402
+
 LIMIT = 60
 TTY_HOLDS = 80 << 10  # more than a pseudo-terminal keeps for a reader
-
-
-class Wrong(Exception):
-    pass
-
-
-def expect(what, condition):
-    if not condition:
-        raise Wrong(what)
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        expect("time is up: " + what, time.monotonic() < deadline)
-        time.sleep(0.02)
 
 
 class Line:
@@ -299,29 +286,12 @@ CASES = [the_terminal_is_named, it_is_a_serial_line, readers_come_and_go,
 
 
 def main():
-    failed = 0
     only = os.environ.get("XENFERRY_CONSOLE_ONLY", "")
     cases = [c for c in CASES if only in c.__name__]
     if os.geteuid() != 0:
         # Hanging a terminal up is root's to do.
         cases = [c for c in cases if c is not a_hangup_is_survived]
-    for number, case in enumerate(cases, 1):
-        name = case.__name__.replace("_", " ")
-        scene = Scene(*sys.argv[1:3])
-        try:
-            case(scene)
-            print("ok %d - %s" % (number, name), flush=True)
-        except (Wrong, subprocess.SubprocessError, OSError, ValueError,
-                IndexError) as wrong:
-            failed += 1
-            print("not ok %d - %s" % (number, name))
-            for text in str(wrong).splitlines():
-                print("# " + text)
-            sys.stdout.flush()
-        finally:
-            scene.end()
-    print("1..%d" % len(cases))
-    return 1 if failed else 0
+    return try_scenes(cases, lambda: Scene(*sys.argv[1:3]))
 
 
 if __name__ == "__main__":

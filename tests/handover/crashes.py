@@ -19,7 +19,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import ERRORS, Wrong, try_all, wait_for  # noqa: E402
 
 SOURCE = ["move.sent", "accept.received", "precopy.before", "precopy.after",
           "stopped.before", "stopped.after", "sent.before", "sent.after",
@@ -42,10 +44,6 @@ HAS_RUN = ({"source." + p for p in SOURCE[SOURCE.index("running.received"):]} |
            {"target.started", "target.running.sent"})
 CMDLINE = "report_ms=100 mem=1M rate=2000 disk=on disk_rate=300"
 LIMIT = 60
-
-
-class Wrong(Exception):
-    pass
 
 
 class Host:
@@ -88,14 +86,6 @@ class Host:
             return ""
 
 
-def wait_for(what, condition):
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Wrong("time is up: " + what)
-        time.sleep(0.02)
-
-
 def clean_reports(host):
     text = host.console()
     if "FAIL" in text or "PANIC" in text:
@@ -132,6 +122,17 @@ class Case:
         self.resolve(self.alpha, self.beta)
         self.resolve(self.beta, self.alpha)
         self.judge()
+
+    def try_it(self):
+        try:
+            self.run()
+        except ERRORS as wrong:
+            text = "%s\n%s" % (wrong, self.said)
+            for host in self.hosts:
+                text += "\n%s log: %s" % (host.folder[-5:], host.log())
+            raise Wrong(text) from wrong
+        finally:
+            self.end()
 
     def move(self):
         point, action = self.fault.split(",")[0].split("=")
@@ -223,28 +224,9 @@ def main():
     tool, faulty, kernel = args[1:4] if some else args[:3]
     only = os.environ.get("XENFERRY_FAULT_ONLY")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    number = failed = 0
-    for fault in faults(some):
-        if only and only not in fault:
-            continue
-        number += 1
-        case = Case(tool, faulty, kernel, fault)
-        try:
-            case.run()
-            print("ok %d - %s" % (number, fault.replace(",", " ")), flush=True)
-        except (Wrong, subprocess.SubprocessError, OSError) as wrong:
-            failed += 1
-            print("not ok %d - %s" % (number, fault))
-            text = "%s\n%s" % (wrong, case.said)
-            for host in case.hosts:
-                text += "\n%s log: %s" % (host.folder[-5:], host.log())
-            for line in text.splitlines():
-                print("# " + line)
-            sys.stdout.flush()
-        finally:
-            case.end()
-    print("1..%d" % number)
-    return 1 if failed else 0
+    return try_all((fault.replace(",", " "),
+                    Case(tool, faulty, kernel, fault).try_it)
+                   for fault in faults(some) if not only or only in fault)
 
 
 if __name__ == "__main__":

@@ -19,26 +19,18 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import tap  # noqa: E402
+from tap import Wrong, expect  # noqa: E402
+
 LIMIT = 120
 # 2 MiB that a guest writes all over, faster than the link takes them.
 BUSY = "report_ms=100 mem=2M rate=4096"
 SLOW = ["--bandwidth", "2"]
 
 
-class Wrong(Exception):
-    pass
-
-
-def expect(what, condition):
-    if not condition:
-        raise Wrong(what)
-
-
 def wait_for(what, condition):
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        expect("time is up: " + what, time.monotonic() < deadline)
-        time.sleep(0.02)
+    tap.wait_for(what, condition, LIMIT)
 
 
 def read_all(path):
@@ -449,26 +441,9 @@ CASES = [by_unix_socket, by_tcp, by_command, events_say_how_it_goes,
 
 
 def main():
-    failed = 0
     only = os.environ.get("XENFERRY_MOVE_ONLY", "")
-    cases = [c for c in CASES if only in c.__name__]
-    for number, case in enumerate(cases, 1):
-        scene = Scene(*sys.argv[1:4])
-        name = case.__name__.replace("_", " ")
-        try:
-            case(scene)
-            print("ok %d - %s" % (number, name), flush=True)
-        except (Wrong, subprocess.SubprocessError, OSError, ValueError,
-                IndexError) as wrong:
-            failed += 1
-            print("not ok %d - %s" % (number, name))
-            for line in str(wrong).splitlines():
-                print("# " + line)
-            sys.stdout.flush()
-        finally:
-            scene.end()
-    print("1..%d" % len(cases))
-    return 1 if failed else 0
+    return tap.try_scenes([c for c in CASES if only in c.__name__],
+                          lambda: Scene(*sys.argv[1:4]))
 
 
 if __name__ == "__main__":

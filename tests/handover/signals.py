@@ -16,7 +16,8 @@ import subprocess
 import sys
 
 import crashes
-from crashes import Wrong, clean_reports, wait_for
+from crashes import clean_reports
+from tap import expect, try_all, wait_for
 
 # In the order in which they are reached.
 SOURCE = ["move.sent", "accept.received", "precopy.before", "precopy.after",
@@ -33,11 +34,6 @@ NO_RETURN = {"source": "released.before", "target": "ready.before",
              "save": "committed"}
 SIGNALS = ["int", "term", "hup"]
 TOO_LATE = "too late to cancel"
-
-
-def expect(what, condition):
-    if not condition:
-        raise Wrong(what)
 
 
 def is_late(side, point):
@@ -121,10 +117,7 @@ class Save(Case):
                             "embedded:" + self.beta.folder, image], check=True)
 
 
-def main():
-    args = sys.argv[1:]
-    some = args[0] == "--some"
-    programs = args[1:4] if some else args[:3]
+def cases(programs, some):
     only = os.environ.get("XENFERRY_FAULT_ONLY", "")
     points = ([(Case, "source", p) for p in SOURCE] +
               [(Case, "target", p) for p in TARGET] +
@@ -134,26 +127,19 @@ def main():
         points = points[::5] + [(Case, "source", "ready.received"),
                                 (Case, "target", "restored"),
                                 (Both, "source", "sent.after")]
-    number = failed = 0
+    number = 0
     for kind, side, point in points:
         action = "ctrlc" if kind is Both else SIGNALS[number % 3]
-        if only not in "%s.%s=%s" % (side, point, action):
-            continue
-        number += 1
-        case = kind(*programs, side, point, action)
-        try:
-            case.run()
-            print("ok %d - %s" % (number, case.fault), flush=True)
-        except (Wrong, subprocess.SubprocessError, OSError) as wrong:
-            failed += 1
-            print("not ok %d - %s" % (number, case.fault))
-            for line in ("%s\n%s" % (wrong, case.said)).splitlines():
-                print("# " + line)
-            sys.stdout.flush()
-        finally:
-            case.end()
-    print("1..%d" % number)
-    return 1 if failed else 0
+        if only in "%s.%s=%s" % (side, point, action):
+            number += 1
+            case = kind(*programs, side, point, action)
+            yield case.fault, case.try_it
+
+
+def main():
+    args = sys.argv[1:]
+    some = args[0] == "--some"
+    return try_all(cases(args[1:4] if some else args[:3], some))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 #include "engine/handover/handover_common.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,9 +35,7 @@ void handover_tell(const struct handover_options *o, enum move_step step,
 
 bool handover_goes_on(const struct handover_options *o, struct error *err)
 {
-    struct pollfd cancel = {.fd = o->cancel_fd, .events = POLLIN};
-
-    return o->cancel_fd < 0 || poll(&cancel, 1, 0) <= 0 ||
+    return !io_is_cancelled(o->cancel_fd) ||
            error_set(err, ERR_CANCELLED, "cancelled");
 }
 

@@ -21,7 +21,6 @@ struct target {
     struct move_facts facts;
     struct journal journal;
     struct talk talk;
-    bool made;      /* the domain is ours to destroy */
     bool cancelled; /* before the copy was READY: nothing is promised yet */
     /* What became of the move once its image was whole. */
     enum move_outcome outcome;

@@ -98,13 +98,11 @@ static enum keeper_state state_of(const char *name)
 static bool op_find(struct keeper *k, const char *name, bool *ret_found,
                     struct keeper_guest *ret, struct error *err)
 {
-    struct json_object *request = hostd_request("domain-show");
+    struct json_object *request = hostd_request_named("domain-show", name);
     struct keeper_guest guest = {0};
     struct json_object *answer, *d;
     struct error refused;
 
-    if (request)
-        json_object_object_add(request, "domain", json_object_new_string(name));
     if (!hostd_call(&of(k)->client, request, NULL, 0, NULL, &answer,
                     &refused)) {
         if (refused.code != ERR_STATE) {

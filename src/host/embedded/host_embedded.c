@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "host/embedded/hostd_client.h"
 #include "host/host.h"
 
@@ -226,26 +227,21 @@ static bool op_frame_types(struct host *host, uint32_t domid,
 }
 
 /* A hole smaller than this is mapped with what is around it. */
-#define HOLE_MIN ((off_t)16 * PAGE_SIZE)
+#define HOLE_MIN ((int64_t)16 * (int64_t)PAGE_SIZE)
 
 /* Where the next hole worth it begins, and where it ends; at most 'end'. */
-static off_t next_hole(int fd, off_t from, off_t end, off_t *ret_end)
+static int64_t next_hole(int fd, int64_t from, int64_t end, int64_t *ret_end)
 {
-    off_t hole = from, data = from;
+    int64_t hole, data = from;
 
-    while (hole < end && data - hole < HOLE_MIN) {
-        hole = lseek(fd, data, SEEK_HOLE);
-        if (hole < 0 || hole >= end)
-            break;
-        data = lseek(fd, hole, SEEK_DATA);
-        if (data < 0 || data > end)
-            data = end;
-        if (data == end)
-            break;
-    }
-    if (hole < 0 || hole > end)
-        hole = end;
-    *ret_end = data > hole ? data : hole;
+    do {
+        hole = file_next_hole(fd, data, end);
+        data = file_next_data(fd, hole, end);
+    } while (data > hole && data < end && data - hole < HOLE_MIN);
+    /* Nothing is known of what is there: it is data. */
+    if (data == hole)
+        hole = data = end;
+    *ret_end = data;
     return hole;
 }
 
@@ -254,27 +250,26 @@ static off_t next_hole(int fd, off_t from, off_t end, off_t *ret_end)
  * there would fill them.  For reading, the zeroes of the reservation do: a
  * frame that is written later is noted as that.
  */
-static bool map_run(int fd, uint8_t *at, int prot, off_t from, off_t end,
+static bool map_run(int fd, uint8_t *at, int prot, int64_t from, int64_t end,
                     struct error *err)
 {
     while (from < end) {
-        off_t after = end;
-        off_t hole = prot & PROT_WRITE ? end : next_hole(fd, from, end, &after);
+        int64_t after = end;
+        int64_t hole =
+            prot & PROT_WRITE ? end : next_hole(fd, from, end, &after);
+        uint8_t *zeroes = at + (hole - from);
 
-        if (hole > from && mmap(at, (size_t)(hole - from), prot,
-                                MAP_SHARED | MAP_FIXED, fd, from) == MAP_FAILED)
+        if ((hole > from &&
+             mmap(at, (size_t)(hole - from), prot, MAP_SHARED | MAP_FIXED, fd,
+                  from) == MAP_FAILED) ||
+            (after > hole && mprotect(zeroes, (size_t)(after - hole), prot)))
             return error_set_errno(err, ERR_NO_MEMORY, errno,
                                    "mapping frames at %#" PRIx64,
                                    (uint64_t)from / PAGE_SIZE);
-        at += hole - from;
-        if (after > hole && mprotect(at, (size_t)(after - hole), prot) != 0)
-            return error_set_errno(err, ERR_NO_MEMORY, errno,
-                                   "mapping frames at %#" PRIx64,
-                                   (uint64_t)hole / PAGE_SIZE);
         /* One page of zeroes for many frames, where the kernel has it. */
         if (after > hole)
-            (void)madvise(at, (size_t)(after - hole), MADV_HUGEPAGE);
-        at += after - hole;
+            (void)madvise(zeroes, (size_t)(after - hole), MADV_HUGEPAGE);
+        at += after - from;
         from = after;
     }
     return true;
@@ -295,8 +290,8 @@ static bool map_runs(const struct embedded *e, uint8_t *at, int prot,
         while (i + n < nr && !errors[i + n] && frames[i + n] == frames[i] + n)
             n++;
         if (!map_run(e->ram.fd, at + i * PAGE_SIZE, prot,
-                     (off_t)(frames[i] * PAGE_SIZE),
-                     (off_t)((frames[i] + n) * PAGE_SIZE), err))
+                     (int64_t)(frames[i] * PAGE_SIZE),
+                     (int64_t)((frames[i] + n) * PAGE_SIZE), err))
             return false;
         i += n;
     }

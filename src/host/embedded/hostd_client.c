@@ -80,15 +80,22 @@ struct json_object *hostd_request(const char *op)
     return request;
 }
 
-struct json_object *hostd_request_about(const char *op, uint32_t domid)
+struct json_object *hostd_request_named(const char *op, const char *domain)
 {
     struct json_object *request = hostd_request(op);
+
+    if (request)
+        json_object_object_add(request, "domain",
+                               json_object_new_string(domain));
+    return request;
+}
+
+struct json_object *hostd_request_about(const char *op, uint32_t domid)
+{
     char text[16];
 
     snprintf(text, sizeof(text), "%" PRIu32, domid);
-    if (request)
-        json_object_object_add(request, "domain", json_object_new_string(text));
-    return request;
+    return hostd_request_named(op, text);
 }
 
 static enum error_code code_of(const char *name)

@@ -34,8 +34,9 @@ void hostd_client_close(struct hostd_client *c);
 
 /* A request of this operation, to add fields to; NULL on no memory. */
 struct json_object *hostd_request(const char *op);
-/* The same, about a domain. */
+/* The same, about a domain, by its number or by name or number in words. */
 struct json_object *hostd_request_about(const char *op, uint32_t domid);
+struct json_object *hostd_request_named(const char *op, const char *domain);
 
 /*
  * Ask.  'request' is used up.  'data' may be NULL.  '*ret' (may be NULL) is the
