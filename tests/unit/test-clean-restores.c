@@ -188,8 +188,8 @@ static void what_is_clean_is_restored(void **state)
     p.f.source_end = p.f.m->next_free;
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
         change_everything(&p, &kinds[i]);
-    print_message("# %u images, %u clean, %u restored\n", p.nr_tried, p.nr_clean,
-                  p.nr_restored);
+    print_message("# %u images, %u clean, %u restored\n", p.nr_tried,
+                  p.nr_clean, p.nr_restored);
     /* Both answers were given often. */
     assert_true(p.nr_restored > 1000 && p.nr_tried > p.nr_clean + 500);
     fixture_close(&p.f);
