@@ -167,7 +167,7 @@ static void use(struct machine *m)
     machine_run_timers(m);
     (void)machine_next_timer(m);
     for (port = 0; port <= EVENT_PORTS_MAX; port++) {
-        (void)events_send(m, port);
+        (void)events_send(m, m, port);
         (void)events_unmask(m, port);
     }
     for (unsigned int i = 0; i < m->nr_vcpus; i++) {

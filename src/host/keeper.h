@@ -36,6 +36,7 @@ struct keeper_guest {
     enum keeper_state state;
     char disk[KEEPER_PATH_MAX]; /* "" if there is none */
     bool disk_read_only;
+    char cannot_leave[256]; /* why it has to stay on this host; "": nothing */
 };
 
 enum keeper_outcome {

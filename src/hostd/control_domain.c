@@ -15,6 +15,7 @@
 #include "hostd/cpu_engine.h"
 #include "hostd/events.h"
 #include "hostd/grants.h"
+#include "hostd/machine_state.h"
 
 #define CONSOLE_PART ((uint64_t)64 << 10)
 #define REST_MS      10000
@@ -55,6 +56,8 @@ static bool host_stop(struct request *r, struct error *err)
 static struct json_object *describe(struct tenant *t)
 {
     struct json_object *o = json_object_new_object();
+    struct error tie;
+    bool tied;
 
     json_object_object_add(o, "domid", json_object_new_int(t->h.m.domid));
     json_object_object_add(o, "name", json_object_new_string(t->name));
@@ -65,6 +68,12 @@ static struct json_object *describe(struct tenant *t)
                            json_object_new_int((int32_t)t->h.m.nr_vcpus));
     json_object_object_add(o, "console_tty",
                            json_object_new_string(t->console.tty.path));
+    hosted_take(&t->h);
+    tied = !machine_state_can_leave(&t->h.m, &tie);
+    hosted_give(&t->h);
+    if (tied)
+        json_object_object_add(o, "cannot_leave",
+                               json_object_new_string(tie.text));
     if (*t->h.m.stop_reason)
         json_object_object_add(o, "stop_reason",
                                json_object_new_string(t->h.m.stop_reason));
@@ -158,6 +167,29 @@ static struct json_object *describe_vcpus(struct machine *m)
     return all;
 }
 
+static struct json_object *describe_maps(const struct machine *m)
+{
+    struct json_object *all = json_object_new_array();
+
+    for (uint32_t handle = 0; handle < FOREIGN_PAGES_MAX; handle++) {
+        const struct grant_map *map = &m->grants.map[handle];
+        struct json_object *o;
+
+        if (!map->used)
+            continue;
+        o = json_object_new_object();
+        json_object_object_add(o, "handle", json_object_new_int64(handle));
+        json_object_object_add(
+            o, "gfn", json_object_new_uint64(m->memory.foreign_gfn[handle]));
+        json_object_object_add(o, "domid", json_object_new_int(map->granter));
+        json_object_object_add(o, "grant", json_object_new_int64(map->ref));
+        json_object_object_add(o, "writable",
+                               json_object_new_boolean(map->writable));
+        json_object_array_add(all, o);
+    }
+    return all;
+}
+
 static uint64_t count_grants(const struct machine *m)
 {
     const struct grant_entry_v1 *entry;
@@ -188,6 +220,8 @@ static bool domain_show(struct request *r, struct error *err)
     answer_number(r, "grant_frames", m->grants.nr_frames);
     answer_number(r, "grants", count_grants(m));
     json_object_object_add(r->answer, "ports", describe_ports(m));
+    json_object_object_add(r->answer, "grant_maps", describe_maps(m));
+    answer_number(r, "grants_mapped", m->grants.nr_lent);
     json_object_object_add(r->answer, "vcpu", describe_vcpus(m));
     hosted_give(&t->h);
     answer_number(r, "disk_requests", t->block.nr_requests);
@@ -268,8 +302,8 @@ static bool domain_create(struct request *r, struct error *err)
     snprintf(console, sizeof(console), "%s/%s.console", r->host->folder,
              config.name);
     config.console = console;
-    if (!tenant_create(&config, &r->host->scale, &r->host->store, r->host->log,
-                       &t, err))
+    if (!tenant_create(&config, &r->host->scale, &r->host->store,
+                       &r->host->peers, r->host->log, &t, err))
         return false;
     list_append(&r->host->tenants, &t->link);
     r->host->nr_tenants++;
@@ -304,6 +338,17 @@ static bool domain_unpause(struct request *r, struct error *err)
     return true;
 }
 
+/* Early, while the guest runs: its state is asked for again when it stands. */
+static bool may_leave(struct tenant *t, struct error *err)
+{
+    bool ok;
+
+    hosted_take(&t->h);
+    ok = machine_state_can_leave(&t->h.m, err);
+    hosted_give(&t->h);
+    return ok || error_wrap(err, "domain %s cannot leave", t->name);
+}
+
 /*
  * From outside, whatever the guest does just then: it stands still, with the
  * reason given, until it is resumed or destroyed.
@@ -316,6 +361,7 @@ static bool domain_shutdown(struct request *r, struct error *err)
 
     if (!request_domain(r, &t, err) ||
         !request_number(r, "reason", SHUTDOWN_MAX, &reason, err) ||
+        (reason == SHUTDOWN_suspend && !may_leave(t, err)) ||
         !hosted_pause(&t->h, deadline_after_ms(REST_MS), err))
         return false;
     hosted_take(&t->h);

@@ -332,6 +332,11 @@ uint64_t cpu_engine_rip(struct cpu_engine *e)
     return read_u64(e, UC_X86_REG_RIP);
 }
 
+void cpu_engine_set_rip(struct cpu_engine *e, uint64_t rip)
+{
+    write_u64(e, UC_X86_REG_RIP, rip);
+}
+
 uint64_t cpu_engine_rflags(struct cpu_engine *e)
 {
     return read_u64(e, UC_X86_REG_RFLAGS);
@@ -361,8 +366,10 @@ static uc_err map_memory(struct cpu_engine *e, const struct guest_memory *m)
 
     for (uint64_t gfn = 0; guest_memory_next_run(m, gfn, &run);
          gfn = run.gfn + run.nr) {
-        uc_err rc = uc_mem_map_ptr(e->uc, run.gfn * PAGE_SIZE,
-                                   run.nr * PAGE_SIZE, UC_PROT_ALL, run.host);
+        uc_err rc = uc_mem_map_ptr(
+            e->uc, run.gfn * PAGE_SIZE, run.nr * PAGE_SIZE,
+            run.read_only ? UC_PROT_READ | UC_PROT_EXEC : UC_PROT_ALL,
+            run.host);
 
         if (rc)
             return rc;

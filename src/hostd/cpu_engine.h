@@ -77,6 +77,8 @@ void cpu_engine_stop(struct cpu_engine *e);
 uint64_t cpu_engine_gpr(struct cpu_engine *e, unsigned int gpr);
 void cpu_engine_set_gpr(struct cpu_engine *e, unsigned int gpr, uint64_t value);
 uint64_t cpu_engine_rip(struct cpu_engine *e);
+/* Not while it runs. */
+void cpu_engine_set_rip(struct cpu_engine *e, uint64_t rip);
 uint64_t cpu_engine_rflags(struct cpu_engine *e);
 uint64_t cpu_engine_cr3(struct cpu_engine *e);
 

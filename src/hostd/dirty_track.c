@@ -244,14 +244,25 @@ static void mark_held(struct dirty_tracker *t)
     dirty_mark(t, m->hvm_param[HVM_PARAM_STORE_PFN] * PAGE_SIZE, 1);
     dirty_mark(t, m->hvm_param[HVM_PARAM_CONSOLE_PFN] * PAGE_SIZE, 1);
     for (uint32_t ref = 0; ref < GRANT_ENTRIES_MAX; ref++) {
-        const struct grant_entry_v1 *entry = grants_entry(m, ref);
+        const struct grant_use *use = &m->grants.use[ref];
 
-        if (entry && m->grants.use[ref].writers)
-            dirty_mark(t, entry->frame * PAGE_SIZE, 1);
+        if (use->writers)
+            dirty_mark(t, use->frame * PAGE_SIZE, 1);
     }
 }
 
 /* ---- both -------------------------------------------------------------- */
+
+/* All RAM but what other guests write, whose stores nobody notes. */
+static void cover(struct dirty_tracker *t)
+{
+    const struct machine *m = t->m;
+
+    bitmap_or(&t->covered, &m->memory.populated);
+    for (uint32_t ref = 0; m->grants.nr_lent && ref < GRANT_ENTRIES_MAX; ref++)
+        if (m->grants.use[ref].writers)
+            bitmap_clear(&t->covered, m->grants.use[ref].frame);
+}
 
 bool dirty_start(struct dirty_tracker *t, struct machine *m,
                  enum dirty_method method, struct error *err)
@@ -264,7 +275,7 @@ bool dirty_start(struct dirty_tracker *t, struct machine *m,
     ok = bitmap_init(&t->covered, m->memory.nr_gfns, err) &&
          bitmap_init(&t->written, m->memory.nr_gfns, err);
     if (ok)
-        bitmap_or(&t->covered, &m->memory.populated);
+        cover(t);
     if (ok && method == DIRTY_WRITE_PROTECT)
         ok = protect_all(t, err);
     if (ok && method == DIRTY_ENGINE_HOOKS)

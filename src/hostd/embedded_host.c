@@ -19,6 +19,7 @@ bool embedded_host_open(struct embedded_host *host, const char *folder,
     host->end_fd = -1;
     pthread_mutex_init(&host->lock, NULL);
     list_init(&host->tenants);
+    peers_init(&host->peers);
     if (strlen(folder) >= sizeof(host->folder) - 32)
         return error_set(err, ERR_USAGE, "%s: too long", folder);
     strcpy(host->folder, folder);
@@ -39,6 +40,7 @@ void embedded_host_close(struct embedded_host *host)
         tenant_destroy(t);
     }
     store_service_close(&host->store);
+    peers_release(&host->peers);
     close_fd(&host->end_fd);
     pthread_mutex_destroy(&host->lock);
 }

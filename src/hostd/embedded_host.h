@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "hostd/peers.h"
 #include "hostd/tenant.h"
 
 #define HOST_TENANTS_MAX 1024u
@@ -22,6 +23,7 @@ struct embedded_host {
     struct tsc_scale scale;
     enum dirty_method dirty_method;
     struct store_service store;
+    struct peers peers;
     struct list tenants;
     unsigned int nr_tenants;
     bool ending;

@@ -167,26 +167,26 @@ int events_bind_ipi(struct machine *m, uint32_t vcpu, uint32_t *ret_port)
     return 0;
 }
 
-int events_bind_loopback(struct machine *m, uint32_t remote_port,
-                         uint32_t *ret_port)
+int events_bind_interdomain(struct machine *m, struct machine *remote,
+                            uint32_t remote_port, uint32_t *ret_port)
 {
-    struct event_port *remote = events_port(m, remote_port);
-    struct event_port *local;
+    struct event_port *there = events_port(remote, remote_port);
+    struct event_port *here;
     uint32_t port;
     int rc;
 
-    if (!remote || remote->state != PORT_UNBOUND ||
-        remote->remote_domid != m->domid)
+    if (!there || there->state != PORT_UNBOUND ||
+        there->remote_domid != m->domid)
         return -XEN_EINVAL;
     rc = allocate(m, &port);
     if (rc)
         return rc;
-    local = &m->events.port[port];
-    local->state = PORT_INTERDOMAIN;
-    local->remote_domid = m->domid;
-    local->remote_port = remote_port;
-    remote->state = PORT_INTERDOMAIN;
-    remote->remote_port = port;
+    here = &m->events.port[port];
+    here->state = PORT_INTERDOMAIN;
+    here->remote_domid = remote->domid;
+    here->remote_port = remote_port;
+    there->state = PORT_INTERDOMAIN;
+    there->remote_port = port;
     /* What was sent to the unbound port is lost: raise it to be sure. */
     set_pending(m, port);
     *ret_port = port;
@@ -206,16 +206,40 @@ int events_bind_vcpu(struct machine *m, uint32_t port, uint32_t vcpu)
     return 0;
 }
 
-int events_close(struct machine *m, uint32_t port)
+uint16_t events_remote(struct machine *m, uint32_t port)
+{
+    const struct event_port *p = events_port(m, port);
+
+    return p && p->state == PORT_INTERDOMAIN && p->remote_domid
+               ? p->remote_domid
+               : m->domid;
+}
+
+/* The other end, which waits for 'p' again. */
+static void unbind(struct event_port *p)
+{
+    p->state = PORT_UNBOUND;
+    p->remote_port = 0;
+}
+
+void events_forget_guest(struct machine *m, uint16_t domid)
+{
+    for (uint32_t port = 1; port < events_port_limit(m); port++) {
+        struct event_port *p = &m->events.port[port];
+
+        if (p->state == PORT_INTERDOMAIN && p->remote_domid == domid)
+            unbind(p);
+    }
+}
+
+int events_close(struct machine *m, struct machine *remote, uint32_t port)
 {
     struct event_port *p = used_port(m, port);
 
     if (!p)
         return -XEN_EINVAL;
-    if (p->state == PORT_INTERDOMAIN && p->remote_domid == m->domid) {
-        m->events.port[p->remote_port].state = PORT_UNBOUND;
-        m->events.port[p->remote_port].remote_port = 0;
-    }
+    if (p->state == PORT_INTERDOMAIN && p->remote_domid && remote)
+        unbind(&remote->events.port[p->remote_port]);
     if (p->state == PORT_VIRQ)
         m->vcpu[p->vcpu].virq_port[p->virq] = 0;
     clear_pending(m, port);
@@ -224,7 +248,7 @@ int events_close(struct machine *m, uint32_t port)
     return 0;
 }
 
-int events_send(struct machine *m, uint32_t port)
+int events_send(struct machine *m, struct machine *remote, uint32_t port)
 {
     struct event_port *p = used_port(m, port);
 
@@ -234,8 +258,8 @@ int events_send(struct machine *m, uint32_t port)
     case PORT_UNBOUND:
         return 0; /* nobody hears it */
     case PORT_INTERDOMAIN:
-        if (p->remote_domid == m->domid)
-            set_pending(m, p->remote_port);
+        if (p->remote_domid && remote)
+            set_pending(remote, p->remote_port);
         else if (p->sink.notify)
             p->sink.notify(p->sink.context);
         return 0;
@@ -327,7 +351,7 @@ int events_reset(struct machine *m)
 {
     for (uint32_t port = 1; port < events_port_limit(m); port++)
         if (m->events.port[port].state != PORT_FREE)
-            (void)events_close(m, port);
+            (void)events_close(m, m, port);
     for (unsigned int i = 0; i < m->nr_vcpus; i++) {
         m->vcpu[i].fifo_control_gfn = GFN_NONE;
         memset(m->vcpu[i].fifo, 0, sizeof(m->vcpu[i].fifo));
@@ -366,8 +390,7 @@ void events_detach_host(struct machine *m, uint32_t port)
 
     if (!p || p->state != PORT_INTERDOMAIN || p->remote_domid != 0)
         return;
-    p->state = PORT_UNBOUND;
-    p->remote_port = 0;
+    unbind(p);
     p->sink = (struct event_sink){0};
 }
 

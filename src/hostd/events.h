@@ -8,10 +8,15 @@
  *   any -> FREE                          close
  *   INTERDOMAIN -> UNBOUND               the other end closes
  *
- * The other end of an interdomain port is another port of the same guest, or
- * the host (domid 0), which has a function to call instead of a port.  All
- * functions return 0 or a negative Xen error number, and leave everything as
- * it was when they fail.
+ * The other end of an interdomain port is a port of the same guest, of another
+ * guest of this host, or the host's (domid 0), which has a function to call
+ * instead of a port.  All functions return 0 or a negative Xen error number,
+ * and leave everything as it was when they fail.
+ *
+ * I1  Of two guests' ports that are bound to each other, each names the other.
+ *
+ * Where a function takes the 'remote' of a port, that is the machine of
+ * events_remote(): another guest's stands still as well; NULL if it has none.
  */
 #ifndef HOSTD_EVENTS_H
 #define HOSTD_EVENTS_H
@@ -31,17 +36,25 @@ int events_alloc_unbound(struct machine *m, uint16_t remote,
 int events_bind_virq(struct machine *m, uint32_t virq, uint32_t vcpu,
                      uint32_t *ret_port);
 int events_bind_ipi(struct machine *m, uint32_t vcpu, uint32_t *ret_port);
-int events_bind_loopback(struct machine *m, uint32_t remote_port,
-                         uint32_t *ret_port);
+/* To a port of 'remote' that waits for 'm'; they may be the same. */
+int events_bind_interdomain(struct machine *m, struct machine *remote,
+                            uint32_t remote_port, uint32_t *ret_port);
 int events_bind_vcpu(struct machine *m, uint32_t port, uint32_t vcpu);
-int events_close(struct machine *m, uint32_t port);
-int events_send(struct machine *m, uint32_t port);
+int events_close(struct machine *m, struct machine *remote, uint32_t port);
+int events_send(struct machine *m, struct machine *remote, uint32_t port);
 int events_unmask(struct machine *m, uint32_t port);
 int events_status(struct machine *m, struct evtchn_status *status);
 int events_set_priority(struct machine *m, uint32_t port, uint32_t priority);
 int events_init_control(struct machine *m, struct evtchn_init_control *op);
 int events_expand_array(struct machine *m, uint64_t array_gfn);
+/* Ports that are bound to other guests have been closed. */
 int events_reset(struct machine *m);
+
+/* The guest that the other end of 'port' is in; 'm' itself if none is. */
+uint16_t events_remote(struct machine *m, uint32_t port);
+
+/* That guest is gone: ports that are bound to it wait for it again. */
+void events_forget_guest(struct machine *m, uint16_t domid);
 
 bool events_is_pending(struct machine *m, uint32_t port);
 bool events_is_masked(struct machine *m, uint32_t port);

@@ -22,29 +22,61 @@ int grants_grow(struct machine *m, uint32_t nr)
     return 0;
 }
 
-uint8_t *grants_begin(struct machine *m, uint32_t ref, enum grant_access access)
+/* The page that 'domid' may use so, and keep until grants_end(). */
+static int16_t begin(struct machine *m, uint32_t ref, uint16_t domid,
+                     enum grant_access access, uint8_t **ret_page)
 {
     struct grant_entry_v1 *entry = grants_entry(m, ref);
     struct grant_entry_v1 copy;
+    struct grant_use *use;
     uint8_t *page;
 
     if (!entry)
-        return NULL;
+        return GNTST_bad_gntref;
     copy = *(volatile struct grant_entry_v1 *)entry;
-    if ((copy.flags & GTF_type_mask) != GTF_permit_access || copy.domid != 0 ||
-        (access == GRANT_WRITE && (copy.flags & GTF_readonly)))
-        return NULL;
+    use = &m->grants.use[ref];
+    if (use->readers || use->writers) {
+        if (use->domid != domid)
+            return GNTST_general_error;
+        copy.frame = use->frame;
+    } else if ((copy.flags & GTF_type_mask) != GTF_permit_access ||
+               copy.domid != domid) {
+        return GNTST_general_error;
+    }
+    if (access == GRANT_WRITE && (copy.flags & GTF_readonly))
+        return GNTST_general_error;
     page = guest_memory_page(&m->memory, copy.frame);
     if (!page)
-        return NULL;
+        return GNTST_bad_page;
+    use->domid = domid;
+    use->frame = copy.frame;
     entry->flags |= GTF_reading;
     if (access == GRANT_WRITE) {
         entry->flags |= GTF_writing;
-        m->grants.use[ref].writers++;
+        use->writers++;
     } else {
-        m->grants.use[ref].readers++;
+        use->readers++;
     }
-    return page;
+    *ret_page = page;
+    return GNTST_okay;
+}
+
+uint8_t *grants_begin(struct machine *m, uint32_t ref, enum grant_access access)
+{
+    uint8_t *page;
+
+    return begin(m, ref, 0, access, &page) == GNTST_okay ? page : NULL;
+}
+
+int16_t grants_begin_guest(struct machine *m, uint32_t ref, uint16_t domid,
+                           enum grant_access access, uint64_t *ret_gfn)
+{
+    uint8_t *page;
+    int16_t status = begin(m, ref, domid, access, &page);
+
+    if (status == GNTST_okay)
+        *ret_gfn = m->grants.use[ref].frame;
+    return status;
 }
 
 void grants_end(struct machine *m, uint32_t ref, enum grant_access access)
@@ -58,12 +90,24 @@ void grants_end(struct machine *m, uint32_t ref, enum grant_access access)
         use->readers--;
     if (!entry)
         return;
-    /* What we wrote in it counts as written now. */
-    (void)guest_memory_page(&m->memory, entry->frame);
+    /* What was written in it counts as written now. */
+    (void)guest_memory_page(&m->memory, use->frame);
     if (!use->writers)
         entry->flags &= (uint16_t)~GTF_writing;
     if (!use->writers && !use->readers)
         entry->flags &= (uint16_t)~GTF_reading;
+}
+
+bool grants_is_lent(const struct machine *m, uint64_t gfn)
+{
+    for (uint32_t ref = 0; m->grants.nr_lent && ref < GRANT_ENTRIES_MAX;
+         ref++) {
+        const struct grant_use *use = &m->grants.use[ref];
+
+        if ((use->readers || use->writers) && use->domid && use->frame == gfn)
+            return true;
+    }
+    return false;
 }
 
 bool grants_seed(struct machine *m, uint32_t ref, uint64_t gfn,
@@ -81,60 +125,53 @@ bool grants_seed(struct machine *m, uint32_t ref, uint64_t gfn,
     return true;
 }
 
-/* One side of a copy: its octets, or NULL and a status. */
-static uint8_t *copy_side(struct machine *m, bool by_ref, domid_t domid,
-                          uint64_t frame, uint16_t offset, uint16_t length,
-                          enum grant_access access, int16_t *ret_status)
+/* One side of a copy. */
+struct copy_side {
+    struct machine *owner;
+    bool by_ref;
+    uint32_t ref;
+    enum grant_access access;
+    uint8_t *page; /* NULL: not begun */
+};
+
+static int16_t copy_begin(struct copy_side *s, struct machine *m,
+                          struct machine *owner, bool by_ref,
+                          const struct gnttab_copy_ptr *p, uint16_t length,
+                          enum grant_access access)
 {
-    uint8_t *page;
-
-    if (domid != DOMID_SELF && domid != m->domid) {
-        *ret_status = GNTST_bad_domain;
-        return NULL;
-    }
-    if (by_ref) {
-        const struct grant_entry_v1 *entry = grants_entry(m, (uint32_t)frame);
-
-        if (!entry || (entry->flags & GTF_type_mask) != GTF_permit_access ||
-            entry->domid != m->domid) {
-            *ret_status = GNTST_bad_gntref;
-            return NULL;
-        }
-        if (access == GRANT_WRITE && (entry->flags & GTF_readonly)) {
-            *ret_status = GNTST_permission_denied;
-            return NULL;
-        }
-        frame = entry->frame;
-    }
-    if (offset > PAGE_SIZE || length > PAGE_SIZE - offset) {
-        *ret_status = GNTST_bad_copy_arg;
-        return NULL;
-    }
-    page = guest_memory_page(&m->memory, frame);
-    if (!page) {
-        *ret_status = GNTST_bad_page;
-        return NULL;
-    }
-    return page + offset;
+    *s = (struct copy_side){
+        .owner = owner, .by_ref = by_ref, .ref = p->u.ref, .access = access};
+    if (p->offset > PAGE_SIZE || length > PAGE_SIZE - p->offset)
+        return GNTST_bad_copy_arg;
+    if (by_ref)
+        return begin(owner, p->u.ref, m->domid, access, &s->page);
+    if (owner != m)
+        return GNTST_permission_denied;
+    s->page = guest_memory_page(&m->memory, p->u.gmfn);
+    return s->page ? GNTST_okay : GNTST_bad_page;
 }
 
-int16_t grants_copy(struct machine *m, const struct gnttab_copy *op)
+static void copy_end(const struct copy_side *s)
 {
-    bool from_ref = op->flags & GNTCOPY_source_gref;
-    bool to_ref = op->flags & GNTCOPY_dest_gref;
-    int16_t status = GNTST_okay;
-    uint8_t *from, *to;
+    if (s->page && s->by_ref)
+        grants_end(s->owner, s->ref, s->access);
+}
 
-    from = copy_side(m, from_ref, op->source.domid,
-                     from_ref ? op->source.u.ref : op->source.u.gmfn,
-                     op->source.offset, op->len, GRANT_READ, &status);
-    if (!from)
-        return status;
-    to = copy_side(m, to_ref, op->dest.domid,
-                   to_ref ? op->dest.u.ref : op->dest.u.gmfn, op->dest.offset,
-                   op->len, GRANT_WRITE, &status);
-    if (!to)
-        return status;
-    memmove(to, from, op->len);
-    return GNTST_okay;
+int16_t grants_copy(struct machine *m, struct machine *from, struct machine *to,
+                    const struct gnttab_copy *op)
+{
+    struct copy_side source, dest = {0};
+    int16_t status;
+
+    status = copy_begin(&source, m, from, op->flags & GNTCOPY_source_gref,
+                        &op->source, op->len, GRANT_READ);
+    if (status == GNTST_okay)
+        status = copy_begin(&dest, m, to, op->flags & GNTCOPY_dest_gref,
+                            &op->dest, op->len, GRANT_WRITE);
+    if (status == GNTST_okay)
+        memmove(dest.page + op->dest.offset, source.page + op->source.offset,
+                op->len);
+    copy_end(&dest);
+    copy_end(&source);
+    return status;
 }

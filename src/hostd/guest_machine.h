@@ -75,15 +75,29 @@ struct event_channels {
 #define GRANT_ENTRIES_PER_FRAME ((uint32_t)(PAGE_SIZE / 8))
 #define GRANT_ENTRIES_MAX       (GRANT_FRAMES_MAX * GRANT_ENTRIES_PER_FRAME)
 
-/* The host's uses of one entry. */
+/* The uses of one entry; while there are any, what the entry said before. */
 struct grant_use {
     uint32_t readers;
     uint32_t writers;
+    uint16_t domid; /* whose they are: the host's (0) or a guest's */
+    uint32_t frame;
+};
+
+/* A page that a guest, perhaps this one, lets this guest map. */
+struct grant_map {
+    bool used;
+    bool writable;
+    bool granter_gone; /* it has ended; the page lives on */
+    uint16_t granter;
+    uint32_t ref;
 };
 
 struct grant_table {
     uint32_t nr_frames;
     struct grant_use use[GRANT_ENTRIES_MAX];
+    uint32_t nr_lent; /* mappings of this guest's pages */
+    /* By handle; where it is, is with the memory. */
+    struct grant_map map[FOREIGN_PAGES_MAX];
 };
 
 /* ---- vCPUs ------------------------------------------------------------- */

@@ -62,6 +62,8 @@ bool guest_memory_init(struct guest_memory *ret, const char *name,
                          nr_gfns, GUEST_GFNS_MAX);
     for (size_t i = 0; i < XEN_PAGES_MAX; i++)
         m.xen_gfn[i] = GFN_NONE;
+    for (size_t i = 0; i < FOREIGN_PAGES_MAX; i++)
+        m.foreign_gfn[i] = GFN_NONE;
     if (!memfd_map(name, nr_gfns * PAGE_SIZE, &m.ram_fd, err) ||
         !memfd_map(name, XEN_PAGES_MAX * PAGE_SIZE, &m.xen_fd, err) ||
         !bitmap_init(&m.populated, nr_gfns, err) || !map_ram(&m, err))
@@ -82,6 +84,8 @@ void guest_memory_release(struct guest_memory *m)
         munmap(m->reservation, m->reserved);
     if (m->xen_pages)
         munmap(m->xen_pages, XEN_PAGES_MAX * PAGE_SIZE);
+    if (m->foreign)
+        munmap(m->foreign, FOREIGN_PAGES_MAX * PAGE_SIZE);
     bitmap_release(&m->populated);
     close_fd(&m->ram_fd);
     close_fd(&m->xen_fd);
@@ -103,6 +107,15 @@ bool guest_memory_is_xen(const struct guest_memory *m, uint64_t gfn)
     return gfn != GFN_NONE && xen_page_at(m, gfn) < XEN_PAGES_MAX;
 }
 
+/* Whether a foreign page is at one of these. */
+static bool has_foreign(const struct guest_memory *m, uint64_t gfn, uint64_t nr)
+{
+    for (unsigned int i = 0; m->nr_foreign && i < FOREIGN_PAGES_MAX; i++)
+        if (m->foreign_gfn[i] >= gfn && m->foreign_gfn[i] - gfn < nr)
+            return true;
+    return false;
+}
+
 bool guest_memory_populate(struct guest_memory *m, uint64_t gfn, uint64_t nr,
                            struct error *err)
 {
@@ -117,6 +130,11 @@ bool guest_memory_populate(struct guest_memory *m, uint64_t gfn, uint64_t nr,
             return error_set(err, ERR_STATE,
                              "populate: one of Xen's pages is at gfn %#" PRIx64,
                              m->xen_gfn[i]);
+    if (has_foreign(m, gfn, nr))
+        return error_set(err, ERR_STATE,
+                         "populate: gfn %#" PRIx64 "+%" PRIu64
+                         ": a page of another guest is mapped there",
+                         gfn, nr);
     for (uint64_t i = gfn; i < gfn + nr; i++)
         if (!bitmap_test_and_set(&m->populated, i)) {
             m->nr_populated++;
@@ -149,6 +167,11 @@ bool guest_memory_place(struct guest_memory *m, unsigned int xen_page,
                          "one of Xen's pages to gfn %#" PRIx64
                          ", the guest has gfns below %#" PRIx64,
                          gfn, m->nr_gfns);
+    if (has_foreign(m, gfn, 1))
+        return error_set(err, ERR_STATE,
+                         "one of Xen's pages to gfn %#" PRIx64
+                         ": a page of another guest is mapped there",
+                         gfn);
     guest_memory_displace(m, gfn);
     guest_memory_give_back(m, gfn);
     m->xen_gfn[xen_page] = gfn;
@@ -165,6 +188,63 @@ bool guest_memory_displace(struct guest_memory *m, uint64_t gfn)
     m->xen_gfn[i] = GFN_NONE;
     m->generation++;
     return true;
+}
+
+/* What is at free slots: memory that nobody looks at. */
+static uint8_t *map_nothing(uint8_t *at, size_t size)
+{
+    void *start =
+        mmap(at, size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED : 0),
+             -1, 0);
+
+    return start == MAP_FAILED ? NULL : start;
+}
+
+static bool reserve_foreign(struct guest_memory *m, struct error *err)
+{
+    if (!m->foreign)
+        m->foreign = map_nothing(NULL, FOREIGN_PAGES_MAX * PAGE_SIZE);
+    return m->foreign ||
+           error_set_errno(err, ERR_NO_MEMORY, errno, "foreign pages");
+}
+
+bool guest_memory_borrow(struct guest_memory *m, unsigned int slot,
+                         uint64_t gfn, const struct guest_memory *from,
+                         uint64_t from_gfn, bool writable, struct error *err)
+{
+    if (gfn >= m->nr_gfns || guest_memory_is_xen(m, gfn) ||
+        has_foreign(m, gfn, 1))
+        return error_set(err, ERR_STATE,
+                         "foreign page at gfn %#" PRIx64
+                         ": expected RAM or nothing there, below %#" PRIx64,
+                         gfn, m->nr_gfns);
+    if (!reserve_foreign(m, err))
+        return false;
+    if (mmap(m->foreign + slot * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED, from->ram_fd,
+             (off_t)(from_gfn * PAGE_SIZE)) == MAP_FAILED)
+        return error_set_errno(err, ERR_NO_MEMORY, errno, "foreign page");
+    guest_memory_give_back(m, gfn);
+    m->foreign_gfn[slot] = gfn;
+    m->foreign_writable[slot] = writable;
+    m->nr_foreign++;
+    m->generation++;
+    return true;
+}
+
+void guest_memory_return(struct guest_memory *m, unsigned int slot)
+{
+    /* A processor may have it mapped until it sees the new generation. */
+    map_nothing(m->foreign + slot * PAGE_SIZE, PAGE_SIZE);
+    m->foreign_gfn[slot] = GFN_NONE;
+    m->nr_foreign--;
+    m->generation++;
+}
+
+bool guest_memory_is_ram(const struct guest_memory *m, uint64_t gfn)
+{
+    return gfn < m->nr_gfns && bitmap_test(&m->populated, gfn);
 }
 
 uint8_t *guest_memory_page(const struct guest_memory *m, uint64_t gfn)
@@ -193,21 +273,52 @@ void *guest_memory_at(const struct guest_memory *m, uint64_t gpa, size_t length)
     return page ? page + offset : NULL;
 }
 
+/* Of 'nr' pages that each have a place of their own, the first from 'gfn'. */
+static unsigned int lowest_from(const uint64_t *place, unsigned int nr,
+                                uint64_t gfn)
+{
+    unsigned int lowest = nr;
+
+    for (unsigned int i = 0; i < nr; i++)
+        if (place[i] != GFN_NONE && place[i] >= gfn &&
+            (lowest == nr || place[i] < place[lowest]))
+            lowest = i;
+    return lowest;
+}
+
+/* The first of Xen's and the foreign pages. */
+static bool next_single(const struct guest_memory *m, uint64_t gfn,
+                        struct memory_run *ret)
+{
+    unsigned int xen = lowest_from(m->xen_gfn, XEN_PAGES_MAX, gfn);
+    unsigned int foreign =
+        m->nr_foreign ? lowest_from(m->foreign_gfn, FOREIGN_PAGES_MAX, gfn)
+                      : FOREIGN_PAGES_MAX;
+
+    if (foreign < FOREIGN_PAGES_MAX &&
+        (xen == XEN_PAGES_MAX || m->foreign_gfn[foreign] < m->xen_gfn[xen]))
+        *ret = (struct memory_run){.gfn = m->foreign_gfn[foreign],
+                                   .nr = 1,
+                                   .host = m->foreign + foreign * PAGE_SIZE,
+                                   .read_only = !m->foreign_writable[foreign]};
+    else if (xen < XEN_PAGES_MAX)
+        *ret = (struct memory_run){.gfn = m->xen_gfn[xen],
+                                   .nr = 1,
+                                   .host = m->xen_pages + xen * PAGE_SIZE};
+    else
+        return false;
+    return true;
+}
+
 bool guest_memory_next_run(const struct guest_memory *m, uint64_t gfn,
                            struct memory_run *ret)
 {
     uint64_t first = bitmap_next(&m->populated, gfn);
+    struct memory_run single;
     uint64_t end;
-    unsigned int lowest = XEN_PAGES_MAX;
 
-    for (unsigned int i = 0; i < XEN_PAGES_MAX; i++)
-        if (m->xen_gfn[i] != GFN_NONE && m->xen_gfn[i] >= gfn &&
-            (lowest == XEN_PAGES_MAX || m->xen_gfn[i] < m->xen_gfn[lowest]))
-            lowest = i;
-    if (lowest < XEN_PAGES_MAX && m->xen_gfn[lowest] < first) {
-        *ret = (struct memory_run){.gfn = m->xen_gfn[lowest],
-                                   .nr = 1,
-                                   .host = m->xen_pages + lowest * PAGE_SIZE};
+    if (next_single(m, gfn, &single) && single.gfn < first) {
+        *ret = single;
         return true;
     }
     if (first == BITMAP_END)

@@ -7,10 +7,14 @@
  *             (ballooning) allocates and frees parts of a sparse file
  *   Xen's     shared info and grant frames: pages of a second, small memfd,
  *             which the guest may put at any gfn where no RAM is
+ *   foreign   RAM of another guest that lets this one map it, by a mapping of
+ *             our own, so that it lives on when that guest ends
  *
- * I1  A gfn is RAM, one of Xen's pages, or nothing; never two of them.
+ * I1  A gfn is RAM, one of Xen's pages, foreign, or nothing; never two of them.
  * I2  'generation' grows whenever the answer for any gfn changes: processors
  *     compare it before they run on.
+ * I3  Foreign pages are for the guest's own instructions: the host does not
+ *     look into them on its behalf.
  *
  * Not locked: whoever calls holds the domain's baton.
  */
@@ -28,6 +32,9 @@
 #define GRANT_FRAMES_MAX     32u
 #define XEN_PAGES_MAX        (XEN_PAGE_GRANT_FIRST + GRANT_FRAMES_MAX)
 
+/* Foreign pages that a guest can have. */
+#define FOREIGN_PAGES_MAX 1024u
+
 /* 1 TiB: what a bitmap of frames and a reservation of addresses can bear. */
 #define GUEST_GFNS_MAX (UINT64_C(1) << 28)
 
@@ -42,6 +49,10 @@ struct guest_memory {
     struct bitmap populated; /* RAM */
     uint64_t nr_populated;
     uint64_t xen_gfn[XEN_PAGES_MAX]; /* GFN_NONE: the guest does not see it */
+    uint8_t *foreign; /* owned; FOREIGN_PAGES_MAX pages, or NULL: never one */
+    uint64_t foreign_gfn[FOREIGN_PAGES_MAX]; /* GFN_NONE: free */
+    bool foreign_writable[FOREIGN_PAGES_MAX];
+    unsigned int nr_foreign;
     uint64_t generation;
     /* A dirty tracker's, or NULL: frames that were looked up are set ... */
     struct bitmap *touched;
@@ -53,6 +64,7 @@ struct memory_run {
     uint64_t gfn;
     uint64_t nr;
     uint8_t *host; /* borrowed */
+    bool read_only;
 };
 
 /* No RAM yet.  'nr_gfns' is one more than the highest gfn there can be. */
@@ -78,7 +90,20 @@ bool guest_memory_is_xen(const struct guest_memory *m, uint64_t gfn);
 /* Take Xen's page that is at 'gfn' away.  False if there is none. */
 bool guest_memory_displace(struct guest_memory *m, uint64_t gfn);
 
-/* The page at 'gfn', or NULL. */
+/*
+ * RAM of 'from' as foreign page 'slot', which is free, at 'gfn', where RAM may
+ * be that is given back then.  Without 'writable' stores of the guest fault.
+ */
+must_check bool guest_memory_borrow(struct guest_memory *m, unsigned int slot,
+                                    uint64_t gfn,
+                                    const struct guest_memory *from,
+                                    uint64_t from_gfn, bool writable,
+                                    struct error *err);
+void guest_memory_return(struct guest_memory *m, unsigned int slot);
+
+bool guest_memory_is_ram(const struct guest_memory *m, uint64_t gfn);
+
+/* The page at 'gfn', or NULL: there is none, or it is foreign. */
 uint8_t *guest_memory_page(const struct guest_memory *m, uint64_t gfn);
 
 /* 'length' octets at 'gpa' within one page, or NULL. */

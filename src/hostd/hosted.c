@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "hostd/cpu_identity.h"
-#include "hostd/hypercall_serve.h"
 #include "hostd/interrupt.h"
 #include "hostd/page_walk.h"
+#include "hostd/peers.h"
 
 /* How long a vCPU runs when another of the same guest wants to. */
 #define SLICE_NS NS_PER_MS
@@ -48,11 +48,24 @@ static void debug_octet(struct hosted *h, char c)
     h->debug_length = 0;
 }
 
+/* 'out' is executed again later, with what is left of the arguments. */
+static void put_off(struct cpu_thread *t, struct cpu_engine *e,
+                    const struct hypercall *call)
+{
+    t->put_off = true;
+    t->needs = call->needs;
+    t->put_off_rip = call->rip;
+    cpu_engine_set_gpr(e, GPR_RSI, call->arg[1]);
+    cpu_engine_set_gpr(e, GPR_RDX, call->arg[2]);
+    cpu_engine_stop(e);
+}
+
 static void on_out(void *context, struct cpu_engine *e, uint16_t port,
                    unsigned int size, uint32_t value)
 {
     struct cpu_thread *t = context;
-    struct hypercall call = {.m = &t->h->m, .v = t->v};
+    struct hypercall call = {.m = &t->h->m, .v = t->v, .other = t->other};
+    int64_t rc;
 
     (void)size;
     if (port == DEBUG_PORT) {
@@ -73,8 +86,14 @@ static void on_out(void *context, struct cpu_engine *e, uint16_t port,
     call.arg[1] = cpu_engine_gpr(e, GPR_RSI);
     call.arg[2] = cpu_engine_gpr(e, GPR_RDX);
     t->v->cr3 = cpu_engine_cr3(e);
-    cpu_engine_set_gpr(e, GPR_RAX, (uint64_t)hypercall_serve(&call));
-    if (must_leave(t))
+    rc = hypercall_serve(&call);
+    if (call.put_off) {
+        put_off(t, e, &call);
+        return;
+    }
+    cpu_engine_set_gpr(e, GPR_RAX, (uint64_t)rc);
+    /* The other guest has stood still for long enough. */
+    if (must_leave(t) || t->other.sought)
         cpu_engine_stop(e);
 }
 
@@ -269,6 +288,10 @@ static void run_once(struct cpu_thread *t)
     baton_run_end(&h->baton);
     vcpu_set_runstate(&h->m, t->v, RUNSTATE_runnable);
     t->v->cr3 = cpu_engine_cr3(t->engine);
+    if (t->put_off) {
+        cpu_engine_set_rip(t->engine, t->put_off_rip);
+        return;
+    }
     switch (exit.kind) {
     case CPU_EXIT_STOPPED:
         break;
@@ -282,6 +305,38 @@ static void run_once(struct cpu_thread *t)
         machine_stop(&h->m, "vCPU %u: %s", t->v->id, exit.text);
         break;
     }
+}
+
+/*
+ * For a call that was put off; it is made in the next run, or put off again.
+ * The baton is away meanwhile.
+ */
+static void meet_other(struct cpu_thread *t)
+{
+    t->put_off = false;
+    t->met = peers_meet(t->h, t->needs);
+    t->other = (struct other_guest){
+        .sought = true, .domid = t->needs, .m = t->met ? &t->met->m : NULL};
+}
+
+static void part_from_other(struct cpu_thread *t)
+{
+    if (t->met)
+        peers_part(t->met);
+    t->met = NULL;
+    t->other = (struct other_guest){0};
+}
+
+/* With the baton, and able to. */
+static void run_on(struct cpu_thread *t)
+{
+    if (t->put_off)
+        meet_other(t);
+    else
+        deliver_upcall(t);
+    if (may_run(t) && engine_ready(t))
+        run_once(t);
+    part_from_other(t);
 }
 
 static void *cpu_main(void *context)
@@ -299,9 +354,7 @@ static void *cpu_main(void *context)
         }
         if (!engine_ready(t))
             continue;
-        deliver_upcall(t);
-        if (h->m.shutdown == SHUTDOWN_NONE)
-            run_once(t);
+        run_on(t);
         baton_give(&h->baton);
         baton_take(&h->baton, BATON_VCPU);
     }
@@ -436,6 +489,13 @@ void hosted_take(struct hosted *h)
 void hosted_give(struct hosted *h)
 {
     baton_give(&h->baton);
+}
+
+void hosted_stand_still(struct hosted *h)
+{
+    hosted_take(h);
+    h->pause_count++;
+    hosted_give(h);
 }
 
 bool hosted_is_paused(const struct hosted *h)

@@ -10,7 +10,8 @@
  *
  * I1  While the guest is paused nothing changes it: no vCPU runs, no timer
  *     fires (what fell due fires afterwards), no backend takes requests, and
- *     hosted_pause() has waited for those that backends had taken.
+ *     hosted_pause() has waited for those that backends had taken.  Only other
+ *     guests that it shares ports or pages with may go on using those.
  * I2  A vCPU that does not run stands between two instructions, with no
  *     hypercall half done.
  *
@@ -23,8 +24,10 @@
 #include "hostd/baton.h"
 #include "hostd/cpu_engine.h"
 #include "hostd/guest_machine.h"
+#include "hostd/hypercall_serve.h"
 
 struct hosted;
+struct peers;
 
 /* A vCPU's thread. */
 struct cpu_thread {
@@ -37,6 +40,12 @@ struct cpu_thread {
     struct cpu_state state;
     bool has_state; /* false: never initialised */
     uint64_t memory_generation;
+    /* A hypercall that is made once guest 'needs' stands still as well. */
+    bool put_off;
+    uint16_t needs;
+    uint64_t put_off_rip;
+    struct hosted *met; /* whose baton we have, or NULL */
+    struct other_guest other;
 };
 
 /* Something that works on the guest's behalf and must come to rest. */
@@ -63,7 +72,10 @@ struct hosted {
     struct bell rest_bell; /* a backend has come to rest */
     unsigned int pause_count;
     bool ending;
-    bool log_stores; /* engines report each store to store_hook */
+    struct peers *peers; /* borrowed; NULL: has not joined the others */
+    struct list peer_link;
+    unsigned int visitors; /* protected by the mutex of 'peers' */
+    bool log_stores;       /* engines report each store to store_hook */
     void (*store_hook)(struct hosted *h, uint64_t gpa, size_t length);
     char debug_line[256];
     size_t debug_length;
@@ -94,6 +106,9 @@ void hosted_give(struct hosted *h);
 must_check bool hosted_pause(struct hosted *h, int64_t deadline_ns,
                              struct error *err);
 void hosted_unpause(struct hosted *h);
+
+/* Paused for good: it is about to be released. */
+void hosted_stand_still(struct hosted *h);
 
 /* With the baton held. */
 bool hosted_is_paused(const struct hosted *h);

@@ -9,11 +9,6 @@
             return -XEN_EFAULT;                                 \
     } while (0)
 
-static bool names_itself(const struct hypercall *c, domid_t domid)
-{
-    return domid == DOMID_SELF || domid == c->m->domid;
-}
-
 /* The result structure, unless the operation failed. */
 static int64_t finish(struct hypercall *c, int rc, const void *op,
                       size_t length)
@@ -28,11 +23,8 @@ static int64_t alloc_unbound(struct hypercall *c)
     struct evtchn_alloc_unbound op;
 
     READ_ARGUMENT(c, op);
-    if (!names_itself(c, op.dom))
+    if (!hypercall_means_self(c, op.dom))
         return -XEN_EPERM;
-    /* Other guests: no way to reach them on this host. */
-    if (op.remote_dom != 0 && !names_itself(c, op.remote_dom))
-        return hypercall_unknown(c);
     return finish(c, events_alloc_unbound(c->m, op.remote_dom, &op.port), &op,
                   sizeof(op));
 }
@@ -40,12 +32,19 @@ static int64_t alloc_unbound(struct hypercall *c)
 static int64_t bind_interdomain(struct hypercall *c)
 {
     struct evtchn_bind_interdomain op;
+    struct machine *remote;
 
     READ_ARGUMENT(c, op);
-    if (!names_itself(c, op.remote_dom))
-        return hypercall_unknown(c);
-    return finish(c, events_bind_loopback(c->m, op.remote_port, &op.local_port),
-                  &op, sizeof(op));
+    if (op.remote_dom == 0)
+        return -XEN_EINVAL; /* the host has no port that waits for a guest */
+    if (!hypercall_guest(c, op.remote_dom, &remote))
+        return 0;
+    if (!remote)
+        return -XEN_ESRCH;
+    return finish(
+        c,
+        events_bind_interdomain(c->m, remote, op.remote_port, &op.local_port),
+        &op, sizeof(op));
 }
 
 static int64_t bind_virq(struct hypercall *c)
@@ -75,18 +74,24 @@ static int64_t bind_vcpu(struct hypercall *c)
 
 static int64_t close_port(struct hypercall *c)
 {
+    struct machine *remote;
     struct evtchn_close op;
 
     READ_ARGUMENT(c, op);
-    return events_close(c->m, op.port);
+    if (!hypercall_guest(c, events_remote(c->m, op.port), &remote))
+        return 0;
+    return events_close(c->m, remote, op.port);
 }
 
 static int64_t send_event(struct hypercall *c)
 {
+    struct machine *remote;
     struct evtchn_send op;
 
     READ_ARGUMENT(c, op);
-    return events_send(c->m, op.port);
+    if (!hypercall_guest(c, events_remote(c->m, op.port), &remote))
+        return 0;
+    return events_send(c->m, remote, op.port);
 }
 
 static int64_t unmask(struct hypercall *c)
@@ -102,7 +107,7 @@ static int64_t status(struct hypercall *c)
     struct evtchn_status op;
 
     READ_ARGUMENT(c, op);
-    if (!names_itself(c, op.dom))
+    if (!hypercall_means_self(c, op.dom))
         return -XEN_EPERM;
     return finish(c, events_status(c->m, &op), &op, sizeof(op));
 }
@@ -134,9 +139,19 @@ static int64_t expand_array(struct hypercall *c)
 static int64_t reset(struct hypercall *c)
 {
     struct evtchn_reset op;
+    struct machine *remote;
 
     READ_ARGUMENT(c, op);
-    return names_itself(c, op.dom) ? events_reset(c->m) : -XEN_EPERM;
+    if (!hypercall_means_self(c, op.dom))
+        return -XEN_EPERM;
+    /* Guest by guest: the call is put off for each. */
+    for (uint32_t port = 1; port < events_port_limit(c->m); port++) {
+        if (!hypercall_guest(c, events_remote(c->m, port), &remote))
+            return 0;
+        if (remote != c->m)
+            (void)events_close(c->m, remote, port);
+    }
+    return events_reset(c->m);
 }
 
 int64_t hypercall_event_channel_op(struct hypercall *c)

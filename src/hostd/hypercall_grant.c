@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* HYPERVISOR_grant_table_op, version 1. */
+#include "hostd/grant_maps.h"
 #include "hostd/grants.h"
 #include "hostd/hypercall_serve.h"
 
 /* More operations than this in one call would hold the baton for too long. */
 #define OPERATIONS_MAX 1024u
 
-static bool names_itself(const struct hypercall *c, domid_t domid)
-{
-    return domid == DOMID_SELF || domid == c->m->domid;
-}
-
 static int16_t setup_table(struct hypercall *c, struct gnttab_setup_table *op)
 {
-    if (!names_itself(c, op->dom))
+    if (!hypercall_means_self(c, op->dom))
         return GNTST_permission_denied;
     if (grants_grow(c->m, op->nr_frames))
         return GNTST_general_error;
@@ -29,7 +25,7 @@ static int16_t setup_table(struct hypercall *c, struct gnttab_setup_table *op)
 
 static int16_t query_size(struct hypercall *c, struct gnttab_query_size *op)
 {
-    if (!names_itself(c, op->dom))
+    if (!hypercall_means_self(c, op->dom))
         return GNTST_permission_denied;
     op->nr_frames = c->m->grants.nr_frames;
     op->max_nr_frames = GRANT_FRAMES_MAX;
@@ -66,7 +62,7 @@ static int64_t get_version(struct hypercall *c)
 
     if (!hypercall_read(c, c->arg[1], &op, sizeof(op)))
         return -XEN_EFAULT;
-    if (!names_itself(c, op.dom))
+    if (!hypercall_means_self(c, op.dom))
         return -XEN_EPERM;
     op.version = 1;
     return hypercall_write(c, c->arg[1], &op, sizeof(op)) ? 0 : -XEN_EFAULT;
@@ -81,16 +77,69 @@ static int64_t set_version(struct hypercall *c)
     return op.version == 1 ? 0 : -XEN_EINVAL;
 }
 
-static int64_t copy(struct hypercall *c)
-{
-    for (uint64_t i = 0; i < c->arg[2]; i++) {
-        struct gnttab_copy op;
-        uint64_t at = c->arg[1] + i * sizeof(op);
+/* ---- operations that other guests may have to stand still for ----------- */
 
-        if (!hypercall_read(c, at, &op, sizeof(op)))
+static int16_t copy_one(struct hypercall *c, const struct gnttab_copy *op)
+{
+    struct machine *from, *to;
+
+    if (!hypercall_means_self(c, op->source.domid) &&
+        !hypercall_means_self(c, op->dest.domid) &&
+        op->source.domid != op->dest.domid) {
+        (void)hypercall_unknown(c);
+        return GNTST_general_error;
+    }
+    if (!hypercall_guest(c, op->source.domid, &from) ||
+        !hypercall_guest(c, op->dest.domid, &to))
+        return GNTST_general_error;
+    return from && to ? grants_copy(c->m, from, to, op) : GNTST_bad_domain;
+}
+
+static void copy(struct hypercall *c, void *argument)
+{
+    struct gnttab_copy *op = argument;
+
+    op->status = copy_one(c, op);
+}
+
+static void map(struct hypercall *c, void *argument)
+{
+    struct gnttab_map_grant_ref *op = argument;
+    struct machine *granter;
+
+    if (!hypercall_guest(c, op->dom, &granter))
+        return;
+    op->status = GNTST_bad_domain;
+    if (granter)
+        grant_maps_map(c->m, granter, op);
+}
+
+static void unmap(struct hypercall *c, void *argument)
+{
+    struct gnttab_unmap_grant_ref *op = argument;
+    struct machine *granter;
+
+    if (hypercall_guest(c, grant_maps_granter(c->m, op->handle), &granter))
+        grant_maps_unmap(c->m, granter, op);
+}
+
+/* Each of the array's; if one has to be put off, it and those behind it. */
+static int64_t each(struct hypercall *c, size_t size,
+                    void (*serve)(struct hypercall *c, void *argument))
+{
+    union {
+        struct gnttab_copy copy;
+        struct gnttab_map_grant_ref map;
+        struct gnttab_unmap_grant_ref unmap;
+    } op;
+
+    for (; c->arg[2]; c->arg[1] += size, c->arg[2]--) {
+        if (!hypercall_read(c, c->arg[1], &op, size))
             return -XEN_EFAULT;
-        op.status = grants_copy(c->m, &op);
-        if (!hypercall_write(c, at, &op, sizeof(op)))
+        serve(c, &op);
+        if (c->put_off)
+            return 0;
+        if (!hypercall_write(c, c->arg[1], &op, size))
             return -XEN_EFAULT;
     }
     return 0;
@@ -110,7 +159,11 @@ int64_t hypercall_grant_table_op(struct hypercall *c)
     case GNTTABOP_set_version:
         return set_version(c);
     case GNTTABOP_copy:
-        return copy(c);
+        return each(c, sizeof(struct gnttab_copy), copy);
+    case GNTTABOP_map_grant_ref:
+        return each(c, sizeof(struct gnttab_map_grant_ref), map);
+    case GNTTABOP_unmap_grant_ref:
+        return each(c, sizeof(struct gnttab_unmap_grant_ref), unmap);
     default:
         return hypercall_unknown(c);
     }

@@ -9,11 +9,6 @@
 /* More extents than this in one call would hold the baton for too long. */
 #define EXTENTS_MAX 65536u
 
-static bool names_itself(const struct hypercall *c, domid_t domid)
-{
-    return domid == DOMID_SELF || domid == c->m->domid;
-}
-
 static int64_t add_to_physmap(struct hypercall *c)
 {
     struct xen_add_to_physmap op;
@@ -22,7 +17,7 @@ static int64_t add_to_physmap(struct hypercall *c)
 
     if (!hypercall_read(c, c->arg[1], &op, sizeof(op)))
         return -XEN_EFAULT;
-    if (!names_itself(c, op.domid))
+    if (!hypercall_means_self(c, op.domid))
         return -XEN_EPERM;
     switch (op.space) {
     case XENMAPSPACE_shared_info:
@@ -39,6 +34,8 @@ static int64_t add_to_physmap(struct hypercall *c)
     default:
         return hypercall_unknown(c);
     }
+    if (grants_is_lent(c->m, op.gpfn))
+        return -XEN_EBUSY;
     return guest_memory_place(&c->m->memory, page, op.gpfn, &err) ? 0
                                                                   : -XEN_EINVAL;
 }
@@ -49,8 +46,10 @@ static int64_t remove_from_physmap(struct hypercall *c)
 
     if (!hypercall_read(c, c->arg[1], &op, sizeof(op)))
         return -XEN_EFAULT;
-    if (!names_itself(c, op.domid))
+    if (!hypercall_means_self(c, op.domid))
         return -XEN_EPERM;
+    if (grants_is_lent(c->m, op.gpfn))
+        return -XEN_EBUSY;
     if (guest_memory_displace(&c->m->memory, op.gpfn) ||
         guest_memory_give_back(&c->m->memory, op.gpfn))
         return 0;
@@ -85,12 +84,13 @@ static int64_t decrease_reservation(struct hypercall *c)
 
     if (!read_reservation(c, &r))
         return -XEN_EFAULT;
-    if (!names_itself(c, r.domid))
+    if (!hypercall_means_self(c, r.domid))
         return -XEN_EPERM;
     for (done = 0; done < r.nr_extents && done < EXTENTS_MAX; done++) {
         uint64_t gfn;
 
         if (r.extent_order != 0 || !read_extent(c, &r, done, &gfn) ||
+            grants_is_lent(c->m, gfn) ||
             !guest_memory_give_back(&c->m->memory, gfn))
             break;
     }
@@ -106,7 +106,7 @@ static int64_t populate_physmap(struct hypercall *c)
 
     if (!read_reservation(c, &r))
         return -XEN_EFAULT;
-    if (!names_itself(c, r.domid))
+    if (!hypercall_means_self(c, r.domid))
         return -XEN_EPERM;
     for (done = 0; done < r.nr_extents && done < EXTENTS_MAX; done++) {
         uint64_t gfn;
@@ -125,7 +125,7 @@ static int64_t reservation_size(struct hypercall *c, uint64_t pages)
 
     if (!hypercall_read(c, c->arg[1], &op, sizeof(op)))
         return -XEN_EFAULT;
-    return names_itself(c, op.domid) ? (int64_t)pages : -XEN_EPERM;
+    return hypercall_means_self(c, op.domid) ? (int64_t)pages : -XEN_EPERM;
 }
 
 static int64_t maximum_gpfn(struct hypercall *c)

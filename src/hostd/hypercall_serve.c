@@ -33,6 +33,27 @@ int64_t hypercall_unknown(struct hypercall *c)
     return -XEN_ENOSYS;
 }
 
+bool hypercall_means_self(const struct hypercall *c, domid_t domid)
+{
+    return domid == DOMID_SELF || domid == c->m->domid;
+}
+
+bool hypercall_guest(struct hypercall *c, domid_t domid, struct machine **ret)
+{
+    /* The host is none of its guests. */
+    if (domid == 0 || hypercall_means_self(c, domid)) {
+        *ret = domid ? c->m : NULL;
+        return true;
+    }
+    if (c->other.sought && c->other.domid == domid) {
+        *ret = c->other.m;
+        return true;
+    }
+    c->put_off = true;
+    c->needs = domid;
+    return false;
+}
+
 static int64_t console_io(struct hypercall *c)
 {
     char text[CONSOLE_TEXT_MAX];

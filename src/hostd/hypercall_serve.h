@@ -3,7 +3,9 @@
  * Hypercalls: the number, arguments and result of each, and who serves it.
  *
  * A call is served whole or not at all, with the baton held, before the
- * caller's next instruction: there is no half-done one to save.
+ * caller's next instruction: there is no half-done one to save.  One that
+ * touches another guest may have to be put off until that stands still as well
+ * (peers.h): the caller makes it again then, with the arguments that are left.
  *
  * What this host does not know stops the guest with a message that names the
  * call, its arguments and where it came from; a call that Xen itself would
@@ -16,15 +18,25 @@
 
 #define HYPERCALL_ARGS 3
 
+/* The other guest that stands still as well. */
+struct other_guest {
+    bool sought; /* false: none does, and nobody has looked */
+    uint16_t domid;
+    struct machine *m; /* NULL: there is no guest of that number */
+};
+
 struct hypercall {
     struct machine *m;
     struct vcpu *v; /* the caller */
     uint64_t rip;   /* for messages */
     uint64_t nr;
     uint64_t arg[HYPERCALL_ARGS];
+    struct other_guest other;
+    bool put_off;   /* result: not made, for want of ... */
+    uint16_t needs; /* ... this guest; 'arg' is what is left to be done */
 };
 
-/* The value for RAX. */
+/* The value for RAX, unless c->put_off is set by it. */
 int64_t hypercall_serve(struct hypercall *c);
 
 /* Fill the guest's hypercall page: 32 octets for each call. */
@@ -37,6 +49,15 @@ void hypercall_page_fill(uint8_t *page);
 
 /* Stop the guest: it wants what we do not have.  The value to return. */
 int64_t hypercall_unknown(struct hypercall *c);
+
+/* Whether a guest means itself by it. */
+bool hypercall_means_self(const struct hypercall *c, domid_t domid);
+
+/*
+ * The guest 'domid', which may be the caller; NULL if there is none.  False:
+ * the call is put off, and what it returns does not matter.
+ */
+bool hypercall_guest(struct hypercall *c, domid_t domid, struct machine **ret);
 
 /* The argument structure at 'address'; false is -EFAULT. */
 bool hypercall_read(struct hypercall *c, uint64_t address, void *to,

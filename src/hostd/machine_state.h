@@ -20,4 +20,12 @@ must_check bool machine_state_set(struct machine *m, enum state_part part,
                                   const struct guest_state *s,
                                   struct error *err);
 
+/*
+ * Whether the guest can leave this host: it shares no port and no page with
+ * another guest, which would stay behind.  'err' names the first that it does,
+ * and the cure.
+ */
+must_check bool machine_state_can_leave(const struct machine *m,
+                                        struct error *err);
+
 #endif

@@ -197,11 +197,70 @@ static bool get_grants(const struct machine *m, struct state_grants *g,
     return true;
 }
 
+/* ---- what cannot be described ------------------------------------------ */
+
+static bool can_leave_ports(const struct machine *m, struct error *err)
+{
+    for (uint32_t port = 1; port < EVENT_PORTS_MAX; port++) {
+        const struct event_port *p = &m->events.port[port];
+
+        if (p->state == PORT_INTERDOMAIN && p->remote_domid &&
+            p->remote_domid != m->domid)
+            return error_set(err, ERR_STATE,
+                             "its port %" PRIu32 " is bound to port %" PRIu32
+                             " of domain %u, which would stay behind; have one "
+                             "of them close it, or end domain %u, first",
+                             port, p->remote_port, p->remote_domid,
+                             p->remote_domid);
+    }
+    return true;
+}
+
+static bool can_leave_maps(const struct machine *m, struct error *err)
+{
+    for (uint32_t handle = 0; handle < FOREIGN_PAGES_MAX; handle++) {
+        const struct grant_map *map = &m->grants.map[handle];
+
+        if (map->used)
+            return error_set(err, ERR_STATE,
+                             "it has grant %" PRIu32 " of domain %u mapped at "
+                             "gfn %#" PRIx64
+                             "; have it unmap that, handle %" PRIu32 ", first",
+                             map->ref, map->granter,
+                             m->memory.foreign_gfn[handle], handle);
+    }
+    return true;
+}
+
+static bool can_leave_grants(const struct machine *m, struct error *err)
+{
+    for (uint32_t ref = 0; m->grants.nr_lent && ref < GRANT_ENTRIES_MAX;
+         ref++) {
+        const struct grant_use *use = &m->grants.use[ref];
+
+        if (use->domid && (use->readers || use->writers))
+            return error_set(err, ERR_STATE,
+                             "domain %u has its grant %" PRIu32
+                             " mapped and would stay behind; have domain %u "
+                             "unmap it, or end it, first",
+                             use->domid, ref, use->domid);
+    }
+    return true;
+}
+
+bool machine_state_can_leave(const struct machine *m, struct error *err)
+{
+    return can_leave_ports(m, err) && can_leave_maps(m, err) &&
+           can_leave_grants(m, err);
+}
+
 bool machine_state_get(struct machine *m, enum state_part part,
                        struct guest_state *ret, struct error *err)
 {
     bool ok = true;
 
+    if (!machine_state_can_leave(m, err))
+        return error_wrap(err, "domain %u cannot leave", m->domid);
     switch (part) {
     case STATE_IDENTITY:
         get_identity(m, &ret->identity);

@@ -16,6 +16,7 @@
 #include "hostd/events.h"
 #include "hostd/grants.h"
 #include "hostd/kernel_image.h"
+#include "hostd/peers.h"
 
 #define PAGES_PER_MIB 256u
 
@@ -186,8 +187,8 @@ static bool build(struct tenant *t, const struct tenant_config *config,
 
 bool tenant_create(const struct tenant_config *config,
                    const struct tsc_scale *scale, struct store_service *store,
-                   const struct log *log, struct tenant **ret,
-                   struct error *err)
+                   struct peers *peers, const struct log *log,
+                   struct tenant **ret, struct error *err)
 {
     uint64_t pages = (uint64_t)config->memory_mib * PAGES_PER_MIB;
     struct tenant *t;
@@ -221,12 +222,14 @@ bool tenant_create(const struct tenant_config *config,
         tenant_destroy(t);
         return false;
     }
+    peers_join(peers, &t->h);
     *ret = t;
     return true;
 }
 
 void tenant_destroy(struct tenant *t)
 {
+    peers_leave(&t->h);
     block_backend_stop(&t->block);
     if (t->store_guest.s)
         store_service_release(t->store, &t->store_guest);

@@ -50,7 +50,7 @@ struct tenant {
 /* Paused.  'scale' is of this machine's time stamp counter. */
 must_check bool tenant_create(const struct tenant_config *config,
                               const struct tsc_scale *scale,
-                              struct store_service *store,
+                              struct store_service *store, struct peers *peers,
                               const struct log *log, struct tenant **ret,
                               struct error *err);
 void tenant_destroy(struct tenant *t);

@@ -218,8 +218,8 @@ static void set_up(struct run *r, const char *kernel, unsigned int vcpus,
     config.console = r->console;
     config.disk = r->disk;
     check(r,
-          tenant_create(&config, &r->host.scale, &r->host.store, &quiet, &r->t,
-                        &err),
+          tenant_create(&config, &r->host.scale, &r->host.store, &r->host.peers,
+                        &quiet, &r->t, &err),
           "domain", &err);
     list_append(&r->host.tenants, &r->t->link);
     hosted_unpause(&r->t->h);

@@ -72,8 +72,8 @@ static void ports_are_given_out_from_one_up_and_again_after_close(void **state)
         assert_int_equal(events_bind_ipi(&t->m, 0, &port), 0);
         assert_int_equal(port, i);
     }
-    assert_int_equal(events_close(&t->m, 2), 0);
-    assert_int_equal(events_close(&t->m, 2), -XEN_EINVAL);
+    assert_int_equal(events_close(&t->m, &t->m, 2), 0);
+    assert_int_equal(events_close(&t->m, &t->m, 2), -XEN_EINVAL);
     assert_int_equal(events_bind_ipi(&t->m, 1, &port), 0);
     assert_int_equal(port, 2);
 }
@@ -98,10 +98,11 @@ static void hostile_numbers_are_refused(void **state)
     assert_int_equal(events_bind_virq(&t->m, VIRQ_TIMER, 2, &port),
                      -XEN_ENOENT);
     assert_int_equal(events_bind_ipi(&t->m, UINT32_MAX, &port), -XEN_ENOENT);
-    assert_int_equal(events_send(&t->m, 0), -XEN_EINVAL);
-    assert_int_equal(events_send(&t->m, UINT32_MAX), -XEN_EINVAL);
+    assert_int_equal(events_send(&t->m, &t->m, 0), -XEN_EINVAL);
+    assert_int_equal(events_send(&t->m, &t->m, UINT32_MAX), -XEN_EINVAL);
     assert_int_equal(events_unmask(&t->m, EVENT_PORTS_MAX), -XEN_EINVAL);
-    assert_int_equal(events_bind_loopback(&t->m, 0, &port), -XEN_EINVAL);
+    assert_int_equal(events_bind_interdomain(&t->m, &t->m, 0, &port),
+                     -XEN_EINVAL);
     assert_int_equal(events_set_priority(&t->m, 1, 0), -XEN_EOPNOTSUPP);
 }
 
@@ -114,7 +115,7 @@ static void a_virq_is_bound_once_for_each_vcpu(void **state)
     assert_int_equal(events_bind_virq(&t->m, VIRQ_TIMER, 1, &b), 0);
     assert_int_equal(events_bind_virq(&t->m, VIRQ_TIMER, 1, &c), -XEN_EEXIST);
     assert_int_equal(events_bind_vcpu(&t->m, a, 1), -XEN_EINVAL);
-    assert_int_equal(events_close(&t->m, b), 0);
+    assert_int_equal(events_close(&t->m, &t->m, b), 0);
     assert_int_equal(events_bind_virq(&t->m, VIRQ_TIMER, 1, &c), 0);
 }
 
@@ -126,13 +127,13 @@ static void two_level_raises_one_upcall_for_many_events(void **state)
 
     assert_int_equal(events_bind_ipi(&t->m, 1, &a), 0);
     assert_int_equal(events_bind_ipi(&t->m, 1, &b), 0);
-    assert_int_equal(events_send(&t->m, a), 0);
+    assert_int_equal(events_send(&t->m, &t->m, a), 0);
     assert_int_equal(t->wakes[1], 1);
     assert_int_equal(info_of(t, 1)->evtchn_upcall_pending, 1);
     assert_int_equal(info_of(t, 1)->evtchn_pending_sel, 1);
     assert_int_equal(s->evtchn_pending[0], 1ul << a);
-    assert_int_equal(events_send(&t->m, b), 0);
-    assert_int_equal(events_send(&t->m, a), 0);
+    assert_int_equal(events_send(&t->m, &t->m, b), 0);
+    assert_int_equal(events_send(&t->m, &t->m, a), 0);
     assert_int_equal(t->wakes[1], 1);
     assert_int_equal(t->wakes[0], 0);
     assert_int_equal(s->evtchn_pending[0], 1ul << a | 1ul << b);
@@ -146,7 +147,7 @@ static void two_level_mask_holds_an_event_back_until_unmask(void **state)
 
     assert_int_equal(events_bind_ipi(&t->m, 0, &port), 0);
     s->evtchn_mask[0] = 1ul << port;
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_int_equal(info_of(t, 0)->evtchn_upcall_pending, 0);
     assert_true(events_is_pending(&t->m, port));
     assert_int_equal(events_unmask(&t->m, port), 0);
@@ -166,7 +167,7 @@ static void fifo_keeps_the_order_of_events(void **state)
         assert_int_equal(events_unmask(&t->m, port[i]), 0);
     }
     for (unsigned int i = 0; i < 4; i++)
-        assert_int_equal(events_send(&t->m, port[order[i]]), 0);
+        assert_int_equal(events_send(&t->m, &t->m, port[order[i]]), 0);
     assert_int_equal(t->wakes[1], 1);
     assert_int_equal(control_of(t, 1)->ready, 1u << EVENT_PRIORITY_USUAL);
     for (unsigned int i = 0; i < 4; i++)
@@ -174,7 +175,7 @@ static void fifo_keeps_the_order_of_events(void **state)
                          port[order[i]]);
     assert_int_equal(head, 0);
     /* The tail was taken off: the queue begins anew. */
-    assert_int_equal(events_send(&t->m, port[1]), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port[1]), 0);
     assert_int_equal(take(t, 1, EVENT_PRIORITY_USUAL, &head), port[1]);
 }
 
@@ -188,12 +189,12 @@ static void fifo_links_a_port_once_and_appends_behind_a_live_tail(void **state)
     assert_int_equal(events_bind_ipi(&t->m, 0, &b), 0);
     assert_int_equal(events_unmask(&t->m, a), 0);
     assert_int_equal(events_unmask(&t->m, b), 0);
-    assert_int_equal(events_send(&t->m, a), 0);
-    assert_int_equal(events_send(&t->m, a), 0);
+    assert_int_equal(events_send(&t->m, &t->m, a), 0);
+    assert_int_equal(events_send(&t->m, &t->m, a), 0);
     assert_int_equal(take(t, 0, EVENT_PRIORITY_USUAL, &head), a);
     assert_int_equal(head, 0);
-    assert_int_equal(events_send(&t->m, b), 0);
-    assert_int_equal(events_send(&t->m, a), 0);
+    assert_int_equal(events_send(&t->m, &t->m, b), 0);
+    assert_int_equal(events_send(&t->m, &t->m, a), 0);
     assert_int_equal(take(t, 0, EVENT_PRIORITY_USUAL, &head), b);
     assert_int_equal(head, a);
 }
@@ -207,7 +208,7 @@ static void fifo_mask_and_priority(void **state)
     assert_int_equal(events_bind_ipi(&t->m, 0, &port), 0);
     assert_int_equal(events_set_priority(&t->m, port, 16), -XEN_EINVAL);
     assert_int_equal(events_set_priority(&t->m, port, 0), 0);
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_int_equal(control_of(t, 0)->ready, 0);
     assert_true(events_is_masked(&t->m, port));
     assert_int_equal(events_unmask(&t->m, port), 0);
@@ -232,7 +233,7 @@ static void fifo_port_that_moves_leaves_its_old_queue_usable(void **state)
     assert_int_equal(events_bind_vcpu(&t->m, moving, 1), 0);
     assert_int_equal(take(t, 0, EVENT_PRIORITY_USUAL, &head0), moving);
     events_notify_guest(&t->m, moving);
-    assert_int_equal(events_send(&t->m, other), 0);
+    assert_int_equal(events_send(&t->m, &t->m, other), 0);
     assert_int_equal(take(t, 1, EVENT_PRIORITY_USUAL, &head1), moving);
     assert_int_equal(take(t, 0, EVENT_PRIORITY_USUAL, &head0), other);
 }
@@ -243,7 +244,7 @@ static void fifo_takes_over_what_was_pending_before(void **state)
     uint32_t port;
 
     assert_int_equal(events_bind_ipi(&t->m, 0, &port), 0);
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     use_fifo(t);
     assert_true(events_is_pending(&t->m, port));
     assert_int_equal(events_unmask(&t->m, port), 0);
@@ -279,10 +280,10 @@ static void fifo_survives_a_guest_that_takes_its_pages_away(void **state)
     assert_int_equal(events_bind_ipi(&t->m, 0, &port), 0);
     assert_int_equal(events_unmask(&t->m, port), 0);
     assert_true(guest_memory_give_back(&t->m.memory, CONTROL_GFN));
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_true(guest_memory_give_back(&t->m.memory, WORDS_GFN));
-    assert_int_equal(events_send(&t->m, port), 0);
-    assert_int_equal(events_close(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
+    assert_int_equal(events_close(&t->m, &t->m, port), 0);
 }
 
 static void loopback_raises_the_other_end_and_outlives_it(void **state)
@@ -291,13 +292,13 @@ static void loopback_raises_the_other_end_and_outlives_it(void **state)
     uint32_t a, b;
 
     assert_int_equal(events_alloc_unbound(&t->m, DOMID_SELF, &a), 0);
-    assert_int_equal(events_bind_loopback(&t->m, a, &b), 0);
+    assert_int_equal(events_bind_interdomain(&t->m, &t->m, a, &b), 0);
     assert_true(events_is_pending(&t->m, b));
-    assert_int_equal(events_send(&t->m, b), 0);
+    assert_int_equal(events_send(&t->m, &t->m, b), 0);
     assert_true(events_is_pending(&t->m, a));
-    assert_int_equal(events_close(&t->m, a), 0);
+    assert_int_equal(events_close(&t->m, &t->m, a), 0);
     assert_int_equal(t->m.events.port[b].state, PORT_UNBOUND);
-    assert_int_equal(events_send(&t->m, b), 0);
+    assert_int_equal(events_send(&t->m, &t->m, b), 0);
 }
 
 static void the_host_attaches_to_ports_meant_for_it_only(void **state)
@@ -314,13 +315,13 @@ static void the_host_attaches_to_ports_meant_for_it_only(void **state)
     assert_int_equal(events_attach_host(&t->m, ours, &sink), 0);
     assert_int_equal(calls, 1);
     assert_int_equal(events_attach_host(&t->m, ours, &sink), -XEN_EINVAL);
-    assert_int_equal(events_send(&t->m, ours), 0);
+    assert_int_equal(events_send(&t->m, &t->m, ours), 0);
     assert_int_equal(calls, 2);
     events_notify_guest(&t->m, ours);
     assert_true(events_is_pending(&t->m, ours));
     events_detach_host(&t->m, ours);
     assert_int_equal(t->m.events.port[ours].state, PORT_UNBOUND);
-    assert_int_equal(events_send(&t->m, ours), 0);
+    assert_int_equal(events_send(&t->m, &t->m, ours), 0);
     assert_int_equal(calls, 2);
 }
 
@@ -334,7 +335,7 @@ static void a_poll_ends_with_its_port_even_if_masked(void **state)
     machine_shared_info(&t->m)->evtchn_mask[0] = 1ul << port;
     v->wait = VCPU_POLLING;
     v->poll = (struct poll_state){.nr_ports = 1, .port = {port}};
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_int_equal(v->wait, VCPU_RUNNABLE);
     assert_int_equal(v->poll.nr_ports, 0);
 }

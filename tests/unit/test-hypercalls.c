@@ -231,7 +231,7 @@ static void poll_waits_for_its_ports_or_its_deadline(void **state)
         test_call(t, __HYPERVISOR_sched_op, SCHEDOP_poll, &op, sizeof(op)), 0);
     assert_int_equal(v->wait, VCPU_POLLING);
     vcpu_unblock(&t->m, v);
-    assert_int_equal(events_send(&t->m, *ports), 0);
+    assert_int_equal(events_send(&t->m, &t->m, *ports), 0);
     assert_int_equal(
         test_call(t, __HYPERVISOR_sched_op, SCHEDOP_poll, &op, sizeof(op)), 0);
     assert_int_equal(v->wait, VCPU_RUNNABLE);
@@ -265,7 +265,7 @@ static void an_upcall_vector_is_asserted_once_per_upcall(void **state)
                      0);
     assert_int_equal(vcpu_upcall_vector(&t->m, &t->m.vcpu[1]), 0);
     assert_int_equal(events_bind_ipi(&t->m, 1, &port), 0);
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_int_equal(vcpu_upcall_vector(&t->m, &t->m.vcpu[1]), 0x40);
     t->m.vcpu[1].upcall_requested = false; /* delivered */
     assert_int_equal(vcpu_upcall_vector(&t->m, &t->m.vcpu[1]), 0);
@@ -287,7 +287,7 @@ static void the_callback_of_the_domain_lasts_while_pending(void **state)
         test_call(t, __HYPERVISOR_hvm_op, HVMOP_set_param, &op, sizeof(op)),
         -XEN_EPERM);
     assert_int_equal(events_bind_ipi(&t->m, 1, &port), 0);
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_int_equal(vcpu_upcall_vector(&t->m, &t->m.vcpu[1]), 0x41);
     machine_vcpu_info(&t->m, &t->m.vcpu[1])->evtchn_upcall_pending = 0;
     assert_int_equal(vcpu_upcall_vector(&t->m, &t->m.vcpu[1]), 0);
@@ -304,7 +304,7 @@ static void a_halted_vcpu_wakes_for_an_upcall(void **state)
                                &argument, sizeof(argument)),
                      0);
     assert_int_equal(t->m.vcpu[0].wait, VCPU_HALTED);
-    assert_int_equal(events_send(&t->m, port), 0);
+    assert_int_equal(events_send(&t->m, &t->m, port), 0);
     assert_int_equal(t->m.vcpu[0].wait, VCPU_RUNNABLE);
     assert_int_equal(test_call(t, __HYPERVISOR_sched_op, SCHEDOP_block,
                                &argument, sizeof(argument)),
@@ -348,20 +348,17 @@ static void a_copy_stays_within_pages_and_grants(void **state)
     };
 
     memset(test_ram(t, 0x300 * PAGE_SIZE), 0x55, 16);
-    assert_int_equal(grants_copy(&t->m, &op), GNTST_okay);
+    assert_int_equal(grants_copy(&t->m, &t->m, &t->m, &op), GNTST_okay);
     assert_memory_equal(test_ram(t, 0x300 * PAGE_SIZE),
                         test_ram(t, 0x301 * PAGE_SIZE + 4080), 16);
     op.len = 17;
-    assert_int_equal(grants_copy(&t->m, &op), GNTST_bad_copy_arg);
+    assert_int_equal(grants_copy(&t->m, &t->m, &t->m, &op), GNTST_bad_copy_arg);
     op.len = 16;
     op.dest.u.gmfn = 0x80000;
-    assert_int_equal(grants_copy(&t->m, &op), GNTST_bad_page);
+    assert_int_equal(grants_copy(&t->m, &t->m, &t->m, &op), GNTST_bad_page);
     op.flags = GNTCOPY_dest_gref;
     op.dest.u.ref = 5;
-    assert_int_equal(grants_copy(&t->m, &op), GNTST_bad_gntref);
-    op.flags = 0;
-    op.source.domid = 9;
-    assert_int_equal(grants_copy(&t->m, &op), GNTST_bad_domain);
+    assert_int_equal(grants_copy(&t->m, &t->m, &t->m, &op), GNTST_bad_gntref);
 }
 
 static void the_clock_goes_on_from_where_it_is_set(void **state)

@@ -61,17 +61,17 @@ static void use_ports(struct test_machine *t, bool fifo)
     for (unsigned int i = 0; i < 3; i++)
         assert_int_equal(events_bind_ipi(m, 1, &ipi[i]), 0);
     assert_int_equal(events_alloc_unbound(m, TEST_DOMID, &one), 0);
-    assert_int_equal(events_bind_loopback(m, one, &other), 0);
+    assert_int_equal(events_bind_interdomain(m, m, one, &other), 0);
     if (fifo)
         assert_int_equal(events_set_priority(m, timer, 0), 0);
     for (uint32_t port = 1; port <= other; port++)
         assert_int_equal(events_unmask(m, port), 0);
-    assert_int_equal(events_send(m, ipi[2]), 0);
-    assert_int_equal(events_send(m, ipi[0]), 0);
+    assert_int_equal(events_send(m, m, ipi[2]), 0);
+    assert_int_equal(events_send(m, m, ipi[0]), 0);
     events_raise_virq(m, &m->vcpu[1], VIRQ_TIMER);
-    assert_int_equal(events_send(m, one), 0);
+    assert_int_equal(events_send(m, m, one), 0);
     events_notify_guest(m, console);
-    assert_int_equal(events_close(m, ipi[2]), 0); /* still on its queue */
+    assert_int_equal(events_close(m, m, ipi[2]), 0); /* still on its queue */
 }
 
 static void use_vcpus(struct machine *m)
@@ -218,7 +218,7 @@ static void queues_keep_their_order(void **state)
     for (unsigned int part = 0; part < STATE_STORE; part++)
         assert_ok(machine_state_set(&to->m, part, &s, &err), err);
     /* One more behind them. */
-    assert_int_equal(events_send(&to->m, 5), 0);
+    assert_int_equal(events_send(&to->m, &to->m, 5), 0);
     for (port = control_of(to, 1)->head[priority]; port && nr < 8;
          port = *word_of(to, port) & EVTCHN_FIFO_LINK_MASK)
         order[nr++] = port;

@@ -111,6 +111,9 @@ static bool find_guest(struct source *s, struct error *err)
                              ? "an earlier move stopped it, see 'xenferry "
                                "resolve'"
                              : "there is nothing to move");
+    if (*s->guest.cannot_leave)
+        return error_set(err, ERR_STATE, "guest %s cannot leave: %s",
+                         s->guest.name, s->guest.cannot_leave);
     snprintf(moves, sizeof(moves), "%s/moves", s->options->folder);
     return guest_lock_take(&s->lock, moves, s->guest.domid, err) &&
            refuse_leftover(s, err);

@@ -119,6 +119,8 @@ static bool op_find(struct keeper *k, const char *name, bool *ret_found,
         guest.vcpus = (uint32_t)hostd_number(d, "vcpus");
         guest.memory_mib = hostd_number(d, "memory_mib");
         guest.state = state_of(hostd_text(d, "state"));
+        snprintf(guest.cannot_leave, sizeof(guest.cannot_leave), "%s",
+                 hostd_text(d, "cannot_leave"));
     }
     snprintf(guest.disk, sizeof(guest.disk), "%s", hostd_text(answer, "disk"));
     guest.disk_read_only = hostd_flag(answer, "disk_read_only");
