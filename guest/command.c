@@ -2,7 +2,7 @@
 /*
  * The console's commands.  Each is one line, and answered by one that starts
  * with "ok" or "refused" (report: by the summary, which ends in "info end";
- * tx: by "tx VERB ok", or the store's error instead of "ok").
+ * tx: by "tx VERB ok", or the store's error instead of "ok"; peer: peer.h).
  */
 #include "command.h"
 
@@ -12,6 +12,7 @@
 #include "format.h"
 #include "libc.h"
 #include "panic.h"
+#include "peer.h"
 #include "report.h"
 #include "vcpu.h"
 
@@ -86,6 +87,8 @@ void command_poll(struct machine *m)
             report_summary(m);
         else if (!memcmp(line, "tx ", 3))
             transact(line + 3);
+        else if (!memcmp(line, "peer ", 5))
+            peer_command(line + 5);
         else
             console_print("%s %s\n", obey(m, line) ? "ok" : "refused", line);
     }

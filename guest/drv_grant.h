@@ -8,6 +8,7 @@
  *   0..7    reserved for the toolstack (0 console, 1 xenstore)
  *   8       the block ring
  *   9       a page that nobody maps (held.h)
+ *   10, 11  pages for another guest (peer.h)
  *   16..47  the page of block request 0..31
  */
 #ifndef GUEST_DRV_GRANT_H
@@ -15,10 +16,12 @@
 
 #include "abi.h"
 
-#define GRANT_BLOCK_RING 8
-#define GRANT_HELD       9
-#define GRANT_BLOCK_PAGE 16
-#define NR_GRANTS        512
+#define GRANT_BLOCK_RING  8
+#define GRANT_HELD        9
+#define GRANT_PEER_SHARED 10
+#define GRANT_PEER_SHOWN  11
+#define GRANT_BLOCK_PAGE  16
+#define NR_GRANTS         512
 
 /* Have Xen put the table at its place (again, after a move). */
 void grant_init(void);

@@ -18,6 +18,7 @@
 #include "libc.h"
 #include "machine.h"
 #include "panic.h"
+#include "peer.h"
 #include "ping.h"
 #include "report.h"
 #include "timer.h"
@@ -117,10 +118,12 @@ static bool device_share(struct vcpu *v, uint64_t *debt, uint64_t *rest)
     if (console_take_event())
         command_poll(&machine);
     console_flush();
-    if (machine.paused)
+    if (machine.paused) {
         ticks = 0;
-    else
+    } else {
         ping_step(o);
+        peer_step(o);
+    }
     if (o->disk) {
         block_poll();
         *debt += credit_of(o->disk_rate, ticks, o->tick_ms, rest);
@@ -138,7 +141,8 @@ static bool device_share(struct vcpu *v, uint64_t *debt, uint64_t *rest)
 static bool device_event(void)
 {
     return store_has_event() || block_has_event() || console_has_event() ||
-           ping_busy(&machine.options);
+           ping_busy(&machine.options) ||
+           (!machine.paused && peer_busy(&machine.options));
 }
 
 static __attribute__((noreturn)) void vcpu_loop(void)

@@ -6,6 +6,7 @@
  *   00400000  the memory workload's pages, up to mem= bytes or the end of RAM
  *   fe700000  shared_info (mapped by us, unpopulated before)
  *   fe710000  grant table frames (likewise)
+ *   fe720000  two pages of another guest (likewise)
  *   feff....  xenstore and console ring pages, where the host put them
  */
 #ifndef GUEST_LAYOUT_H
@@ -25,5 +26,6 @@
 #define WORK_BASE       0x00400000
 #define SHARED_INFO_GFN 0xfe700
 #define GRANT_TABLE_GFN 0xfe710
+#define PEER_GFN        0xfe720
 
 #endif

@@ -11,6 +11,7 @@
 #include "held.h"
 #include "hypercall.h"
 #include "panic.h"
+#include "peer.h"
 #include "ping.h"
 #include "shared_info.h"
 #include "timer.h"
@@ -26,6 +27,7 @@ static void connect_events(struct machine *m)
     ping_open(m->nr_vcpus);
     grant_init();
     held_init();
+    peer_init();
 }
 
 void machine_connect(struct machine *m)

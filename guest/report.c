@@ -10,6 +10,7 @@
 #include "held.h"
 #include "hypercall.h"
 #include "layout.h"
+#include "peer.h"
 #include "ping.h"
 #include "shared_info.h"
 #include "timer.h"
@@ -134,5 +135,6 @@ void report_summary(struct machine *m)
     report_vcpus();
     report_ports();
     report_grants();
+    peer_report();
     console_print("info end\n");
 }

@@ -217,10 +217,27 @@ static void print_ports(struct json_object *ports)
     }
 }
 
+/* What it shares with other guests, and that it is bound to this host. */
+static void print_peers(struct json_object *domain, struct json_object *answer)
+{
+    const char *reason = domain ? hostd_text(domain, "cannot_leave") : "";
+    struct json_object *maps;
+
+    if (hostd_number(answer, "grants_mapped"))
+        printf("mapped:     %" PRIu64 " of its pages, by other guests\n",
+               hostd_number(answer, "grants_mapped"));
+    if (json_object_object_get_ex(answer, "grant_maps", &maps) &&
+        json_object_array_length(maps))
+        printf("maps:       %zu pages of other guests\n",
+               json_object_array_length(maps));
+    if (*reason)
+        printf("stays here: %s\n", reason);
+}
+
 static bool show(struct hostd_client *client, const struct domain_options *o,
                  const char *name, struct error *err)
 {
-    struct json_object *answer, *part = NULL;
+    struct json_object *answer, *part, *domain = NULL;
 
     if (!hostd_call(client, hostd_request_named("domain-show", name), NULL, 0,
                     NULL, &answer, err))
@@ -228,10 +245,11 @@ static bool show(struct hostd_client *client, const struct domain_options *o,
     if (o->json) {
         print_json(answer);
     } else {
-        if (json_object_object_get_ex(answer, "domain", &part))
-            print_domain(part);
+        if (json_object_object_get_ex(answer, "domain", &domain))
+            print_domain(domain);
         printf("console:    %s\n", hostd_text(answer, "console"));
-        printf("terminal:   %s\n", part ? hostd_text(part, "console_tty") : "");
+        printf("terminal:   %s\n",
+               domain ? hostd_text(domain, "console_tty") : "");
         printf("disk:       %s (%s%" PRIu64 " requests)\n",
                hostd_text(answer, "disk"),
                hostd_flag(answer, "disk_read_only") ? "read-only, " : "",
@@ -243,6 +261,7 @@ static bool show(struct hostd_client *client, const struct domain_options *o,
                hostd_number(answer, "grants"),
                hostd_number(answer, "grant_frames"));
         printf("events:     %s\n", hostd_text(answer, "event_abi"));
+        print_peers(domain, answer);
         if (json_object_object_get_ex(answer, "ports", &part))
             print_ports(part);
     }

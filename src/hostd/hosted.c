@@ -48,13 +48,26 @@ static void debug_octet(struct hosted *h, char c)
     h->debug_length = 0;
 }
 
-/* 'out' is executed again later, with what is left of the arguments. */
+/*
+ * The entry of the hypercall page is executed again later, with what is left
+ * of the arguments.  Its 'ret' comes before the engine stops (cpu_engine.h),
+ * and is taken back then; of other code nobody knows what would have to be.
+ */
 static void put_off(struct cpu_thread *t, struct cpu_engine *e,
-                    const struct hypercall *call)
+                    struct hypercall *call)
 {
+    if (!hypercall_is_from_page(call)) {
+        machine_stop(&t->h->m,
+                     "vCPU %u at RIP %#" PRIx64 ": hypercall %" PRIu64
+                     " about domain %u, not made through the hypercall page",
+                     t->v->id, call->rip, call->nr, call->needs);
+        cpu_engine_stop(e);
+        return;
+    }
     t->put_off = true;
     t->needs = call->needs;
     t->put_off_rip = call->rip;
+    t->put_off_rsp = cpu_engine_gpr(e, GPR_RSP);
     cpu_engine_set_gpr(e, GPR_RSI, call->arg[1]);
     cpu_engine_set_gpr(e, GPR_RDX, call->arg[2]);
     cpu_engine_stop(e);
@@ -289,6 +302,7 @@ static void run_once(struct cpu_thread *t)
     vcpu_set_runstate(&h->m, t->v, RUNSTATE_runnable);
     t->v->cr3 = cpu_engine_cr3(t->engine);
     if (t->put_off) {
+        cpu_engine_set_gpr(t->engine, GPR_RSP, t->put_off_rsp);
         cpu_engine_set_rip(t->engine, t->put_off_rip);
         return;
     }

@@ -44,6 +44,7 @@ struct cpu_thread {
     bool put_off;
     uint16_t needs;
     uint64_t put_off_rip;
+    uint64_t put_off_rsp;
     struct hosted *met; /* whose baton we have, or NULL */
     struct other_guest other;
 };

@@ -113,17 +113,28 @@ int64_t hypercall_serve(struct hypercall *c)
     }
 }
 
-void hypercall_page_fill(uint8_t *page)
+/* mov $nr,%eax; out %eax,$HYPERCALL_PORT; ret */
+static void fill_entry(uint8_t *at, uint32_t nr)
 {
-    /* mov $nr,%eax; out %eax,$HYPERCALL_PORT; ret */
     static const uint8_t code[] = {0xb8,           0,   0, 0, 0, 0xe7,
                                    HYPERCALL_PORT, 0xc3};
 
-    memset(page, 0xcc, PAGE_SIZE);
-    for (uint32_t nr = 0; nr < NR_CALLS; nr++) {
-        uint8_t *at = page + nr * CALL_SIZE;
+    memset(at, 0xcc, CALL_SIZE);
+    memcpy(at, code, sizeof(code));
+    memcpy(at + 1, &nr, sizeof(nr));
+}
 
-        memcpy(at, code, sizeof(code));
-        memcpy(at + 1, &nr, sizeof(nr));
-    }
+void hypercall_page_fill(uint8_t *page)
+{
+    for (uint32_t nr = 0; nr < NR_CALLS; nr++)
+        fill_entry(page + nr * CALL_SIZE, nr);
+}
+
+bool hypercall_is_from_page(struct hypercall *c)
+{
+    uint8_t entry[CALL_SIZE], found[CALL_SIZE];
+
+    fill_entry(entry, (uint32_t)c->nr);
+    return hypercall_read(c, c->rip, found, sizeof(found)) &&
+           !memcmp(found, entry, CALL_SIZE);
 }

@@ -42,6 +42,9 @@ int64_t hypercall_serve(struct hypercall *c);
 /* Fill the guest's hypercall page: 32 octets for each call. */
 void hypercall_page_fill(uint8_t *page);
 
+/* Whether the code at c->rip is the entry of this call there. */
+bool hypercall_is_from_page(struct hypercall *c);
+
 /* The port of the 'out' in it, by which a call reaches the emulator's hook. */
 #define HYPERCALL_PORT 0x58
 
