@@ -143,8 +143,8 @@ def two_guests_play(scene):
 
 def without_rest_both_ways_with_2_level(scene):
     lender, mapper = scene.pair("ping=storm evtchn=2l")
-    mapper.plays(100)
-    lender.plays(100)
+    mapper.plays(40)
+    lender.plays(40)
 
 
 def two_pairs_at_once(scene):
@@ -152,7 +152,7 @@ def two_pairs_at_once(scene):
     third, fourth = Guest(scene, "x", ""), Guest(scene, "y", "")
     connect(fourth, third)
     for guest in (first, second, third, fourth):
-        guest.plays(50)
+        guest.plays(20)
 
 
 def they_come_and_go(scene):
@@ -240,7 +240,7 @@ def guests_end_in_the_middle_of_it(scene):
     for turn in range(4):
         lender, mapper = scene.pair("ping=storm",
                                     ("l%d" % turn, "m%d" % turn))
-        mapper.plays(100)
+        mapper.plays(40)
         for guest in (lender, mapper)[::1 if turn % 2 else -1]:
             guest.end()
     Guest(scene, "last", "").lives()
