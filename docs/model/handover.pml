@@ -6,8 +6,10 @@
  * Two processes, source and target, work through states.h and write journals.
  * At any moment, CRASHES times at most, one of these happens: the source's or
  * the target's process is killed, one of the two hosts ends and its guests with
- * it, the connection is cut and what was on its way is lost.  When nobody works
- * any more, 'xenferry resolve' runs at the source, and again if it was killed.
+ * it, the connection is cut and what was on its way is lost.  After the release
+ * each side may also stop waiting for the other at any moment: that is no crash.
+ * When nobody works any more, 'xenferry resolve' runs at the source, and again if
+ * it was killed.
  *
  * I1  At most one copy ever runs; once the target's has run the source's never
  *     does again, and once the source's went on the target's never runs.
@@ -72,6 +74,19 @@ inline cut()
     od
 }
 
+/*
+ * One side closes its end: what it has sent arrives yet, what was on its way to
+ * it does not.
+ */
+inline hang_up(c)
+{
+    connected = false;
+    do
+    :: c?_
+    :: empty(c) -> break
+    od
+}
+
 /* Asked by one side; the other notices a cut connection when it next talks. */
 #define send_to(c, m) \
     if :: connected -> c!m :: !connected fi
@@ -131,6 +146,8 @@ proctype Source()
         if
         :: to_source?m_running -> discard(); send_to(to_target, m_forget)
         :: to_source?m_failed -> take_back()
+        /* The time limit, or a person who asked a second time. */
+        :: goto over
 #ifdef BROKEN
         :: !connected -> take_back()
 #else
@@ -149,7 +166,7 @@ back_out:
         :: !connected
         fi;
 over:
-        atomic { cut(); s_works = false }
+        atomic { hang_up(to_source); s_works = false }
     } unless { !s_works }
 }
 
@@ -181,6 +198,8 @@ proctype Target()
         :: to_target?m_kept -> drop_copy(); send_to(to_source, m_dropped);
            goto over
         :: !connected -> goto over
+        /* As at the source. */
+        :: goto over
         fi;
         t_state = RUNNING;
         if
@@ -189,6 +208,7 @@ proctype Target()
            if
            :: to_target?m_forget -> t_state = NONE
            :: !connected
+           :: skip
            fi
         :: atomic { t_dom == ABSENT } -> drop_copy();
            send_to(to_source, m_failed)
@@ -197,7 +217,7 @@ proctype Target()
 give_up:
         drop_copy();
 over:
-        atomic { cut(); t_works = false }
+        atomic { hang_up(to_target); t_works = false }
     } unless { !t_works }
 }
 

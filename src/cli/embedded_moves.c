@@ -8,6 +8,99 @@
 #include "base/cleanup.h"
 #include "host/embedded/embedded_keeper.h"
 
+/* ---- too late to cancel --------------------------------------------------- */
+
+/* Why it cannot be cancelled; "that" is what is being waited for. */
+static const char *why_not(enum handover_state state)
+{
+    switch (state) {
+    case SOURCE_RELEASED:
+        return "too late to cancel: the guest has been released to the other "
+               "side, which has not said that it runs there";
+    case TARGET_READY:
+        return "not to be cancelled here: the guest is whole and paused, and "
+               "the source has not said whether it is to run here";
+    case TARGET_RUNNING:
+        return "too late to cancel: the guest runs here, and the source has "
+               "not said that it knows";
+    default:
+        return "not to be cancelled here: the other side has not answered";
+    }
+}
+
+static void add_text(struct json_object *o, const char *name, const char *text)
+{
+    json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static struct json_object *too_late_event(const struct handover_wait *w,
+                                          const char *resolve)
+{
+    struct json_object *o = json_object_new_object();
+
+    add_text(o, "event", "too-late");
+    add_text(o, "guest", w->facts->guest);
+    json_object_object_add(o, "domid", json_object_new_int64(w->facts->domid));
+    add_text(o, "move", w->facts->move);
+    add_text(o, "state", handover_state_name(w->state));
+    if (w->left_ms >= 0)
+        json_object_object_add(o, "left_ms", json_object_new_int(w->left_ms));
+    add_text(o, "resolve", resolve);
+    return o;
+}
+
+/* The command that answers what the wait does not; at the source. */
+static void resolve_command(const struct embedded_moves *e,
+                            const struct handover_wait *w, struct buffer *ret)
+{
+    if (w->role == ROLE_SOURCE)
+        buffer_format(ret, "xenferry resolve --host embedded:%s %s", e->folder,
+                      w->facts->move);
+    else
+        buffer_format(ret, "xenferry resolve %s", w->facts->move);
+    buffer_u8(ret, '\0');
+}
+
+static void say_too_late(struct embedded_moves *e,
+                         const struct handover_wait *w)
+{
+    cleanup(buffer_release) struct buffer resolve = {0};
+    cleanup(buffer_release) struct buffer text = {0};
+    const char *command = e->moves->command->name;
+    char left[24];
+
+    resolve_command(e, w, &resolve);
+    if (w->left_ms >= 0)
+        format_ms(w->left_ms, left, sizeof(left));
+    buffer_format(&text,
+                  "xenferry: %s: %s: %s (state %s)\n"
+                  "xenferry: %s: waiting for that %s%s%s; another signal ends "
+                  "the wait, nothing is lost\n"
+                  "  Then%s: %s\n",
+                  command, w->facts->guest, why_not(w->state),
+                  handover_state_name(w->state), command,
+                  w->left_ms < 0 ? "without a limit" : "at most ",
+                  w->left_ms < 0 ? "" : left, w->left_ms < 0 ? "" : " more",
+                  w->role == ROLE_SOURCE ? "" : ", at the source",
+                  (const char *)resolve.bytes);
+    buffer_u8(&text, '\0');
+    if (!text.bad && !resolve.bad)
+        progress_notice(&e->moves->progress, (const char *)text.bytes,
+                        too_late_event(w, (const char *)resolve.bytes));
+}
+
+static bool on_too_late(void *context, const struct handover_wait *w)
+{
+    struct embedded_moves *e = context;
+    bool first, goes_on = moves_take_signals(e->moves, &first);
+
+    if (first)
+        say_too_late(e, w);
+    return goes_on;
+}
+
+/* ---- begin and end -------------------------------------------------------- */
+
 bool embedded_moves_begin(struct embedded_moves *e, struct moves *m)
 {
     char uri[HOST_FOLDER_MAX + 16];
@@ -36,6 +129,8 @@ bool embedded_moves_begin(struct embedded_moves *e, struct moves *m)
         .watcher = &m->watcher,
         .cancel_fd = m->cancel_fd,
         .timeout_ms = m->timeout_ms,
+        .too_late = on_too_late,
+        .too_late_context = e,
     };
     return true;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 
 #define HELPER_NAME     "xenferry-save-helper"
@@ -19,6 +20,9 @@
 #define TENDER_LOGS     "/var/log/xen"
 #define TIMEOUT_DEFAULT 120
 #define TIMEOUT_MAX     86400
+
+/* One request to stop may be several signals: timeout(1) sends two. */
+#define SAME_REQUEST_NS (500 * NS_PER_MS)
 
 /* Relative to the program's folder: beside it, and in the build folder. */
 static const char *const helper_places[] = {".", "../helper",
@@ -78,8 +82,8 @@ bool moves_option(struct moves *m, const struct command_line *line, int key,
 /* ---- signals ------------------------------------------------------------ */
 
 /*
- * Signals that ask us to stop become a readable descriptor.  Nobody reads it:
- * once asked, always asked.
+ * Signals that ask us to stop become a readable descriptor.  While stopping is
+ * possible nobody reads it: once asked, always asked.
  */
 static bool signals_take(struct moves *m, struct error *err)
 {
@@ -94,6 +98,19 @@ static bool signals_take(struct moves *m, struct error *err)
         return error_set_errno(err, ERR_IO, errno, "signals");
     m->cancel_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     return m->cancel_fd >= 0 || error_set_errno(err, ERR_IO, errno, "signals");
+}
+
+bool moves_take_signals(struct moves *m, bool *ret_first)
+{
+    int64_t now = clock_now_ns();
+    struct signalfd_siginfo one;
+
+    while (read(m->cancel_fd, &one, sizeof(one)) == sizeof(one))
+        continue;
+    *ret_first = m->told_ns == 0;
+    if (*ret_first)
+        m->told_ns = now;
+    return now - m->told_ns < SAME_REQUEST_NS;
 }
 
 /* ---- the helper --------------------------------------------------------- */
@@ -241,7 +258,8 @@ static void say_what_to_do(const struct moves *m, enum move_outcome outcome)
 void moves_say_too_late(const struct moves *m, enum move_outcome outcome,
                         const struct error *error)
 {
-    if (outcome == MOVE_DONE && !error && io_is_cancelled(m->cancel_fd))
+    if (outcome == MOVE_DONE && !error &&
+        (m->told_ns || io_is_cancelled(m->cancel_fd)))
         fprintf(stderr, "xenferry: %s: too late to cancel, it is complete\n",
                 m->command->name);
 }

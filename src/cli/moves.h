@@ -51,6 +51,7 @@ struct moves {
 
     /* From moves_begin() on. */
     int cancel_fd;
+    int64_t told_ns; /* when who asked was told that it is too late; 0: never */
     struct log log;
     struct toolstack *toolstack;
     struct progress progress;
@@ -74,6 +75,13 @@ must_check bool moves_begin(struct moves *m);
 /* The part of it that needs no toolstack; undone by moves_abandon(). */
 must_check bool moves_prepare(struct moves *m, struct error *err);
 void moves_abandon(struct moves *m);
+
+/*
+ * Somebody asks to stop, and it is too late: takes the signals that are there.
+ * '*ret_first': nobody has asked before.  False: asked again, by somebody who
+ * may have read what was said then.
+ */
+must_check bool moves_take_signals(struct moves *m, bool *ret_first);
 
 /* Which exit status says so. */
 int moves_status(enum move_outcome outcome, const struct error *error);

@@ -2,7 +2,6 @@
 #include "cli/progress.h"
 
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -386,6 +385,15 @@ struct move_watcher progress_watcher(struct progress *p)
 {
     return (struct move_watcher){
         .step = on_step, .helper_event = on_helper_event, .context = p};
+}
+
+void progress_notice(struct progress *p, const char *text,
+                     struct json_object *event)
+{
+    bar_erase(p);
+    fputs(text, stderr);
+    json_emit(p, event);
+    json_object_put(event);
 }
 
 static void say_end(struct progress *p)

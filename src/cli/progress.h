@@ -11,6 +11,7 @@
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
+#include <json-c/json.h>
 #include <stdio.h>
 
 #include "base/macros.h"
@@ -73,6 +74,9 @@ struct progress {
 void progress_begin(struct progress *p, bool json, bool quiet);
 /* For move_options.watcher; 'p' must outlive it. */
 struct move_watcher progress_watcher(struct progress *p);
+/* What a person has to know at once, and a program as 'event', used up. */
+void progress_notice(struct progress *p, const char *text,
+                     struct json_object *event);
 /* Take the bar away, say how it ended; 'error' is NULL after success. */
 void progress_finish(struct progress *p, enum move_outcome outcome,
                      const struct toolstack_guest *guest,

@@ -7,6 +7,7 @@
  *   self   this process is killed
  *   term   this process is asked to stop: SIGTERM; int, hup: SIGINT, SIGHUP
  *   ctrlc  SIGINT to this process and all others of its group
+ *   stop   this process stands still: SIGSTOP
  *   cut    the connection is shut down
  *   N      process N is killed
  *
@@ -32,7 +33,8 @@ static void act(const char *action, int fd)
     } signals[] = {
         {"int",  SIGINT },
         {"term", SIGTERM},
-        {"hup",  SIGHUP }
+        {"hup",  SIGHUP },
+        {"stop", SIGSTOP}
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)

@@ -10,10 +10,18 @@ there on the move completes.  Either way both commands end by themselves, with
 the status and the words that belong to it, and no journal stays.  The same when
 the receiver is the source's child and both get the signal, as from a terminal;
 and for 'save', whose point of no return is the image getting its name.
+
+Past that point a side that waits for a silent one says at once what it waits
+for, how long, and which command answers it; a second request ends the wait, and
+'xenferry resolve' does the rest.
 """
+import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import crashes
 from crashes import clean_reports
@@ -117,6 +125,125 @@ class Save(Case):
                             "embedded:" + self.beta.folder, image], check=True)
 
 
+class Silent(Case):
+    """'side' is past the point of no return; the other stands still."""
+
+    def __init__(self, tool, faulty, kernel, side, point, action):
+        other = "target" if side == "source" else "source"
+        super().__init__(tool, faulty, kernel, other, point, "stop")
+        self.side, self.action, self.late = side, action, True
+        self.fault = "%s,%s" % (self.fault, action)
+
+    def move(self):
+        fault = self.fault.split(",")[0]
+        address = "unix:" + self.folder + "/socket"
+        target = self.begin(fault, "receive", "--host",
+                            "embedded:" + self.beta.folder, "--listen",
+                            address, "--wait", "20", "--json")
+        wait_for("the receiver listens",
+                 lambda: os.path.exists(self.folder + "/socket"))
+        source = self.begin(fault, "migrate", "--host",
+                            "embedded:" + self.alpha.folder, "--json", "g",
+                            address)
+        mute, asked = ((target, source) if self.side == "source" else
+                       (source, target))
+        try:
+            wait_for("the other side stands still", lambda: stands(mute))
+            self.ask(asked)
+            if self.action == "twice":
+                # Not the same request any more.
+                time.sleep(1)
+                asked.send_signal(signal.SIGTERM)
+                self.end_of(asked, 3)
+            mute.send_signal(signal.SIGCONT)
+            # The source is not there to hear that it runs; or to be heard.
+            self.end_of(mute, 0 if self.action == "once" else
+                        4 if self.side == "source" else 3)
+            if self.action == "once":
+                self.end_of(asked, 0)
+                expect("what it says in the end",
+                       TOO_LATE + ", it is complete" in asked.err)
+        finally:
+            for process in (source, target):
+                process.kill()
+                process.wait()
+
+    def begin(self, fault, *args):
+        process = subprocess.Popen(
+            [self.faulty, *args], env=dict(os.environ, XENFERRY_FAULT=fault),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.out = process.err = ""
+
+        def read(name):
+            for line in getattr(process, "std" + name):
+                setattr(process, name, getattr(process, name) +
+                        line.decode(errors="replace"))
+
+        process.readers = [threading.Thread(target=read, args=(name,))
+                           for name in ("out", "err")]
+        for reader in process.readers:
+            reader.start()
+        return process
+
+    def ask(self, process):
+        """Two signals that are there at once are one request."""
+        process.send_signal(signal.SIGSTOP)
+        wait_for("it can be asked", lambda: stands(process))
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGCONT)
+        wait_for("an answer", lambda: "  Then" in process.err and
+                 '"too-late"' in process.out)
+        expect("it ends", process.poll() is None)
+        state = "released" if self.side == "source" else "ready"
+        event = [json.loads(line) for line in process.out.splitlines() if
+                 '"too-late"' in line]
+        expect("events: %s" % event, len(event) == 1)
+        event = event[0]
+        expect("event: %s" % event, event["state"] == state and
+               event["guest"] == "g" and 0 < event["left_ms"] <= 120000)
+        self.command = event["resolve"]
+        expect("command: " + self.command, event["move"] in self.command)
+        why = TOO_LATE if self.side == "source" else "not to be cancelled here"
+        expect("what it says: " + process.err,
+               why in process.err and "(state %s)" % state in process.err
+               and "at most " in process.err and
+               "%s\n" % self.command in process.err)
+
+    def end_of(self, process, status):
+        process.wait(timeout=crashes.LIMIT)
+        for reader in process.readers:
+            reader.join()
+        self.said += process.err
+        expect("status of %s: %d" % (process.args[1], process.returncode),
+               process.returncode == status)
+
+    def resolve(self, host, peer):
+        """As the command said, where something is left."""
+        if self.action == "twice" and host is self.alpha:
+            command = self.command.split()
+            expect("command: " + self.command,
+                   command[:2] == ["xenferry", "resolve"])
+            here = ["--host", "embedded:" + host.folder]
+            expect("host: " + self.command,
+                   self.side == "target" or command[2:4] == here)
+            out = subprocess.run(
+                [self.tool, "resolve", *here, "--peer",
+                 "embedded:" + peer.folder, command[-1]],
+                capture_output=True, timeout=crashes.LIMIT, text=True)
+            self.said += out.stdout + out.stderr
+            expect("resolve: status %d" % out.returncode, out.returncode == 0)
+        super().resolve(host, peer)
+
+    def judge_words(self):
+        """Done where they were said."""
+
+
+def stands(process):
+    with open("/proc/%d/stat" % process.pid) as file:
+        return file.read().rsplit(") ", 1)[1][0] == "T"
+
+
 def cases(programs, some):
     only = os.environ.get("XENFERRY_FAULT_ONLY", "")
     points = ([(Case, "source", p) for p in SOURCE] +
@@ -127,8 +254,16 @@ def cases(programs, some):
         points = points[::5] + [(Case, "source", "ready.received"),
                                 (Case, "target", "restored"),
                                 (Both, "source", "sent.after")]
+    points += [(Silent, "source", "release.received"),
+               (Silent, "target", "ready.received")]
     number = 0
     for kind, side, point in points:
+        if kind is Silent:
+            for action in ("once", "twice"):
+                case = kind(*programs, side, point, action)
+                if only in case.fault:
+                    yield case.fault, case.try_it
+            continue
         action = "ctrlc" if kind is Both else SIGNALS[number % 3]
         if only in "%s.%s=%s" % (side, point, action):
             number += 1

@@ -16,7 +16,8 @@
  *             -- forget -->                  its journal goes
  *
  * A failure, a lost connection or a signal before RELEASED ends with the guest
- * running at the source.
+ * running at the source.  Afterwards only a wait can be ended early, as its time
+ * limit would end it: the journals stand, and 'xenferry resolve' goes on there.
  */
 #ifndef ENGINE_HANDOVER_HANDOVER_H
 #define ENGINE_HANDOVER_HANDOVER_H
@@ -27,6 +28,14 @@
 #include "host/keeper.h"
 #include "transport/transport.h"
 
+/* A wait for the other side that must not be taken for a way back. */
+struct handover_wait {
+    const struct move_facts *facts;
+    enum handover_role role;
+    enum handover_state state; /* as the journal has it */
+    int left_ms;               /* -1: no limit */
+};
+
 struct handover_options {
     struct host *host;     /* memory and state */
     struct keeper *keeper; /* guests; of the same host */
@@ -35,6 +44,13 @@ struct handover_options {
     const struct move_watcher *watcher;
     int cancel_fd;  /* readable: stop; -1: none */
     int timeout_ms; /* longest wait for the other side; -1: for ever */
+    /*
+     * 'cancel_fd' is readable during such a wait.  Takes off it what came, so
+     * that more can be told from it; false ends the wait.  NULL: nothing does
+     * but its time limit.
+     */
+    bool (*too_late)(void *context, const struct handover_wait *wait);
+    void *too_late_context;
 };
 
 struct handover_source_request {

@@ -2,10 +2,12 @@
 #include "engine/handover/handover_common.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 bool talk_begin(struct talk *t, const struct handover_options *o,
                 struct transport *transport, struct error *err)
@@ -20,6 +22,49 @@ void talk_end(struct talk *t)
 {
     io_release(&t->in);
     io_release(&t->out);
+}
+
+/* Whoever asks to stop when the answer has come is not told that it has not. */
+static bool has_come(struct io *in)
+{
+    in->cancel_fd = -1;
+    in->idle_timeout_ms = 0;
+    return io_wait(in, POLLIN, NULL);
+}
+
+bool talk_await(struct talk *t, const struct handover_options *o,
+                const struct journal *j, struct error *err)
+{
+    struct handover_wait wait = {
+        .facts = &j->facts, .role = j->role, .state = j->state};
+    int limit_ms = t->in.idle_timeout_ms;
+    int64_t deadline = deadline_after_ms(limit_ms);
+    bool good, asked, goes_on = true;
+    struct error why;
+
+    do {
+        wait.left_ms = deadline_left_ms(deadline);
+        t->in.idle_timeout_ms = wait.left_ms;
+        t->in.cancel_fd = o->too_late ? o->cancel_fd : -1;
+        good = io_wait(&t->in, POLLIN, &why);
+        asked = !good && why.code == ERR_CANCELLED;
+        if (asked && has_come(&t->in))
+            good = true;
+        else if (asked)
+            goes_on = o->too_late(o->too_late_context, &wait);
+    } while (asked && !good && goes_on);
+    t->in.idle_timeout_ms = limit_ms;
+    t->in.cancel_fd = -1;
+    if (good)
+        return true;
+    if (asked)
+        return error_set(err, ERR_CANCELLED,
+                         "no answer, and the wait was ended from here");
+    if (why.code == ERR_TIMEOUT)
+        return error_set(err, ERR_TIMEOUT, "no answer for %d ms", limit_ms);
+    if (err)
+        *err = why;
+    return false;
 }
 
 void handover_tell(const struct handover_options *o, enum move_step step,

@@ -15,6 +15,13 @@ must_check bool talk_begin(struct talk *t, const struct handover_options *o,
                            struct transport *transport, struct error *err);
 void talk_end(struct talk *t);
 
+/*
+ * Wait for the beginning of the other side's next message, past the point of no
+ * return of the move of 'j': 'too_late' hears of whoever asks to stop.
+ */
+must_check bool talk_await(struct talk *t, const struct handover_options *o,
+                           const struct journal *j, struct error *err);
+
 void handover_tell(const struct handover_options *o, enum move_step step,
                    const char *name, uint32_t domid);
 

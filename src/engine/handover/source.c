@@ -239,6 +239,8 @@ static bool release_guest(struct source *s, struct error *err)
     s->released_ns = clock_now_ns();
     fault_point("source.release.sent", s->talk.out.fd);
     tell(s, MOVE_STEP_HANDOVER);
+    if (!talk_await(&s->talk, s->options, &s->journal, err))
+        return error_wrap(err, "waiting for \"running\"");
     if (message_expect(&s->talk.in, "running", &m, &refused, err)) {
         s->running_ns = clock_now_ns();
         json_object_put(m);

@@ -219,7 +219,8 @@ static bool next_message(struct target *t, struct json_object **ret,
     struct error reason;
 
     *ret = NULL;
-    if (message_receive(&t->talk.in, ret, &reason))
+    if (talk_await(&t->talk, t->options, &t->journal, &reason) &&
+        message_receive(&t->talk.in, ret, &reason))
         return true;
     if (t->journal.state == TARGET_RUNNING ||
         t->journal.state == TARGET_DROPPED)
