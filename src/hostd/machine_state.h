@@ -9,6 +9,7 @@
 #include "hostd/guest_machine.h"
 #include "state/guest_state.h"
 
+/* STATE_IDENTITY, the first, is refused if the guest cannot leave. */
 must_check bool machine_state_get(struct machine *m, enum state_part part,
                                   struct guest_state *ret, struct error *err);
 

@@ -259,10 +259,10 @@ bool machine_state_get(struct machine *m, enum state_part part,
 {
     bool ok = true;
 
-    if (!machine_state_can_leave(m, err))
-        return error_wrap(err, "domain %u cannot leave", m->domid);
     switch (part) {
     case STATE_IDENTITY:
+        if (!machine_state_can_leave(m, err))
+            return error_wrap(err, "domain %u cannot leave", m->domid);
         get_identity(m, &ret->identity);
         break;
     case STATE_CLOCK:

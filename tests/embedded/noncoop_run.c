@@ -286,7 +286,7 @@ int main(int argc, char **argv)
         nap.tv_nsec = ns % (20 * NS_PER_MS);
         nanosleep(&nap, NULL);
         move(&sides[i % 2], &sides[(i + 1) % 2], argv[3], vcpus);
-        if (i % 8 == 7 || i == moves - 1)
+        if (i % 25 == 24 || i == moves - 1)
             wait_reports(&sides[(i + 1) % 2], 2);
     }
     end_host(&sides[0]);

@@ -537,7 +537,7 @@ static void who_shares_ports_or_pages_stays(void **state)
                    "it has grant 20 of domain 8 mapped at gfn 0x900");
     assert_refused(machine_state_can_leave(&p->b->m, &err), err, ERR_STATE,
                    "domain 7 has its grant 20 mapped");
-    assert_refused(machine_state_get(&p->b->m, STATE_CLOCK, &s, &err), err,
+    assert_refused(machine_state_get(&p->b->m, STATE_IDENTITY, &s, &err), err,
                    ERR_STATE, "domain 8 cannot leave");
     guest_state_release(&s);
 }
