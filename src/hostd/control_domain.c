@@ -314,12 +314,43 @@ static bool domain_create(struct request *r, struct error *err)
     return true;
 }
 
+/* The domain, when nobody waits for it to stand still: REST_MS at most. */
+static bool request_settled(const struct request *r, struct tenant **ret,
+                            struct error *err)
+{
+    struct tenant *t;
+
+    for (;;) {
+        if (!request_domain(r, &t, err))
+            return false;
+        if (!t->pausing)
+            break;
+        pthread_cond_wait(&r->host->paused, &r->host->lock);
+    }
+    *ret = t;
+    return true;
+}
+
+/* A slow disk is no other guest's concern: without the host's lock. */
+static bool pause_settled(const struct request *r, struct tenant *t,
+                          struct error *err)
+{
+    bool ok;
+
+    t->pausing = true;
+    pthread_mutex_unlock(&r->host->lock);
+    ok = hosted_pause(&t->h, deadline_after_ms(REST_MS), err);
+    pthread_mutex_lock(&r->host->lock);
+    t->pausing = false;
+    pthread_cond_broadcast(&r->host->paused);
+    return ok;
+}
+
 static bool domain_pause(struct request *r, struct error *err)
 {
     struct tenant *t;
 
-    return request_domain(r, &t, err) &&
-           hosted_pause(&t->h, deadline_after_ms(REST_MS), err);
+    return request_settled(r, &t, err) && pause_settled(r, t, err);
 }
 
 static bool domain_unpause(struct request *r, struct error *err)
@@ -327,7 +358,7 @@ static bool domain_unpause(struct request *r, struct error *err)
     struct tenant *t;
     bool paused;
 
-    if (!request_domain(r, &t, err))
+    if (!request_settled(r, &t, err))
         return false;
     hosted_take(&t->h);
     paused = hosted_is_paused(&t->h);
@@ -359,10 +390,10 @@ static bool domain_shutdown(struct request *r, struct error *err)
     uint64_t reason;
     bool ended;
 
-    if (!request_domain(r, &t, err) ||
-        !request_number(r, "reason", SHUTDOWN_MAX, &reason, err) ||
+    if (!request_number(r, "reason", SHUTDOWN_MAX, &reason, err) ||
+        !request_settled(r, &t, err) ||
         (reason == SHUTDOWN_suspend && !may_leave(t, err)) ||
-        !hosted_pause(&t->h, deadline_after_ms(REST_MS), err))
+        !pause_settled(r, t, err))
         return false;
     hosted_take(&t->h);
     ended = t->h.m.shutdown != SHUTDOWN_NONE;
@@ -383,7 +414,7 @@ static bool domain_resume(struct request *r, struct error *err)
     struct tenant *t;
     bool suspended;
 
-    if (!request_domain(r, &t, err))
+    if (!request_settled(r, &t, err))
         return false;
     hosted_take(&t->h);
     suspended = t->h.m.shutdown == SHUTDOWN_suspend && hosted_is_paused(&t->h);
@@ -402,8 +433,11 @@ static bool domain_destroy(struct request *r, struct error *err)
 {
     struct tenant *t;
 
-    if (!request_domain(r, &t, err))
+    if (!request_settled(r, &t, err))
         return false;
+    /* Its end waits for its disk as well; what is slower holds others up. */
+    if (!pause_settled(r, t, err))
+        log_info(r->host->log, "%s", err->text);
     list_remove(&t->link);
     r->host->nr_tenants--;
     tenant_destroy(t);

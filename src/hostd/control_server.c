@@ -11,8 +11,9 @@
 #include "base/clock.h"
 
 /* A client may be silent for ever, but not in the middle of a message. */
-#define ANSWER_MS    10000
-#define CLIENTS_MAX  64u
+#define ANSWER_MS 10000
+/* A move has two connections to each of its hosts. */
+#define CLIENTS_MAX  256u
 #define REQUEST_DEEP 16
 
 struct client {

@@ -25,7 +25,7 @@ struct request {
 must_check bool control_serve(struct embedded_host *host, int socket,
                               struct error *err);
 
-/* One request, with the host's lock held. */
+/* One request, with the host's lock held, which may be given up on the way. */
 must_check bool control_handle(struct request *r, struct error *err);
 
 /* ---- for those who handle them ----------------------------------------- */

@@ -18,6 +18,7 @@ bool embedded_host_open(struct embedded_host *host, const char *folder,
     host->store.wake_fd = -1;
     host->end_fd = -1;
     pthread_mutex_init(&host->lock, NULL);
+    pthread_cond_init(&host->paused, NULL);
     list_init(&host->tenants);
     peers_init(&host->peers);
     if (strlen(folder) >= sizeof(host->folder) - 32)
@@ -42,6 +43,7 @@ void embedded_host_close(struct embedded_host *host)
     store_service_close(&host->store);
     peers_release(&host->peers);
     close_fd(&host->end_fd);
+    pthread_cond_destroy(&host->paused);
     pthread_mutex_destroy(&host->lock);
 }
 

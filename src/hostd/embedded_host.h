@@ -3,7 +3,10 @@
  * The host as a whole: its guests, its store, and who may ask it for what.
  *
  * Each client's requests are served by a thread of its own, one request at a
- * time; 'lock' makes the requests of all clients take turns.
+ * time; 'lock' makes the requests of all clients take turns.  A request that
+ * waits for a guest's backends, thus for its disk, gives the lock up meanwhile:
+ * the guest is 'pausing', and whoever would pause, let go, suspend, resume or
+ * destroy it waits for 'paused' and looks for it again.
  */
 #ifndef HOSTD_EMBEDDED_HOST_H
 #define HOSTD_EMBEDDED_HOST_H
@@ -18,6 +21,7 @@
 
 struct embedded_host {
     pthread_mutex_t lock;
+    pthread_cond_t paused; /* a guest is not pausing any more */
     const struct log *log; /* borrowed */
     char folder[HOST_PATH_MAX];
     struct tsc_scale scale;

@@ -45,6 +45,7 @@ struct tenant {
     bool empty;            /* made without a kernel, and has not run yet */
     unsigned int nr_parts; /* of its state that were loaded */
     bool disk_read_only;
+    bool pausing; /* under the host's lock; see embedded_host.h */
 };
 
 /* Paused.  'scale' is of this machine's time stamp counter. */
