@@ -308,7 +308,7 @@ static bool domain_create(struct request *r, struct error *err)
     list_append(&r->host->tenants, &t->link);
     r->host->nr_tenants++;
     if (config.kernel && !request_flag(r, "paused"))
-        hosted_unpause(&t->h);
+        tenant_unpause(t);
     answer_number(r, "domid", t->h.m.domid);
     answer_text(r, "console", t->console_path);
     return true;
@@ -365,7 +365,7 @@ static bool domain_unpause(struct request *r, struct error *err)
     hosted_give(&t->h);
     if (!paused)
         return error_set(err, ERR_STATE, "domain %s is not paused", t->name);
-    hosted_unpause(&t->h);
+    tenant_unpause(t);
     return true;
 }
 
@@ -425,7 +425,7 @@ static bool domain_resume(struct request *r, struct error *err)
         return error_set(err, ERR_STATE,
                          "domain %s was not suspended from outside", t->name);
     store_service_thaw(t->store, &t->store_guest);
-    hosted_unpause(&t->h);
+    tenant_unpause(t);
     return true;
 }
 

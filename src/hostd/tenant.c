@@ -205,6 +205,7 @@ bool tenant_create(const struct tenant_config *config,
     }
     list_init(&t->link);
     t->store = store;
+    t->peers = peers;
     t->dirty.uffd = t->dirty.pagemap = -1;
     t->h.store_hook = store_stores;
     t->memory_mib = config->memory_mib;
@@ -222,7 +223,6 @@ bool tenant_create(const struct tenant_config *config,
         tenant_destroy(t);
         return false;
     }
-    peers_join(peers, &t->h);
     *ret = t;
     return true;
 }
@@ -240,6 +240,13 @@ void tenant_destroy(struct tenant *t)
     hosted_give(&t->h);
     hosted_release(&t->h);
     free(t);
+}
+
+void tenant_unpause(struct tenant *t)
+{
+    if (!t->h.peers)
+        peers_join(t->peers, &t->h);
+    hosted_unpause(&t->h);
 }
 
 bool tenant_is_suspended(const struct tenant *t)

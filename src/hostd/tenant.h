@@ -34,6 +34,7 @@ struct tenant {
     struct list link; /* in host.tenants */
     struct hosted h;
     struct store_service *store; /* borrowed */
+    struct peers *peers;         /* borrowed */
     char name[TENANT_NAME_MAX];
     uint32_t memory_mib;
     char console_path[256];
@@ -55,6 +56,12 @@ must_check bool tenant_create(const struct tenant_config *config,
                               const struct log *log, struct tenant **ret,
                               struct error *err);
 void tenant_destroy(struct tenant *t);
+
+/*
+ * As hosted_unpause().  The first time other guests can reach it from then on:
+ * not while it is being built, or restored.
+ */
+void tenant_unpause(struct tenant *t);
 
 /* ---- moves that the guest does not notice ------------------------------ */
 
