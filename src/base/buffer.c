@@ -156,6 +156,6 @@ bool buffer_check(const struct buffer *b, const char *what, struct error *err)
     if (!b->bad)
         return true;
     return error_set(err, ERR_NO_MEMORY,
-                     "%s: no room after %zu octets, at most %zu allowed", what,
+                     "%s: no room after %zu octets, expected at most %zu", what,
                      b->length, b->cap ? b->cap : BUFFER_CAP_DEFAULT);
 }

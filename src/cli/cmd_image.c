@@ -139,7 +139,8 @@ static bool open_container(struct input *input, const struct image_job *job,
     if (input_container(input))
         return true;
     input_close(input);
-    return error_set(err, ERR_FORMAT, "%.128s: no container, expected one",
+    return error_set(err, ERR_FORMAT,
+                     "%.128s: no container's magic at offset 0, expected it",
                      path);
 }
 

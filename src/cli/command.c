@@ -167,7 +167,11 @@ bool parse_number(const char *text, uint64_t max, const char *what,
 
 int command_failed(const struct command *command, const struct error *err)
 {
-    fprintf(stderr, "xenferry: %s: %s\n", command->name, err->text);
+    fprintf(stderr, "xenferry: %s: %s", command->name, err->text);
+    if (err->code != ERR_NONE && err->offset != ERROR_NO_OFFSET &&
+        !strstr(err->text, "offset"))
+        fprintf(stderr, " (at offset %" PRIu64 ")", err->offset);
+    fputc('\n', stderr);
     return CLI_FAILED;
 }
 

@@ -56,8 +56,8 @@ bool record_read_head(struct stream_source *source, enum byte_order order,
     if (head.length > RECORD_LENGTH_MAX)
         return error_set_at(err, ERR_LIMIT, offset,
                             "record of type %#" PRIx32 " at offset %" PRIu64
-                            ": body of %" PRIu32 " octets, at most %" PRIu32
-                            " allowed",
+                            ": body of %" PRIu32
+                            " octets, expected at most %" PRIu32,
                             head.type, offset, head.length, RECORD_LENGTH_MAX);
     *ret = head;
     return true;

@@ -174,7 +174,7 @@ static bool read_record(struct stream_reader *r, struct stream_item *item,
                 return error_set_at(
                     err, ERR_LIMIT, item->head.offset,
                     "record at offset %" PRIu64 ": body of %" PRIu32
-                    " octets, at most %" PRIu32 " allowed",
+                    " octets, expected at most %" PRIu32,
                     item->head.offset, item->head.length, RECORD_LENGTH_MAX);
         }
     }

@@ -98,18 +98,36 @@ static void verify_order(struct verify *v, const struct record_head *head)
     xcstream_order_advance(&v->order, head->type);
 }
 
+static void verify_padding(struct verify *v, bool zero)
+{
+    if (!zero)
+        verify_found(v, RULE_PADDING, "octets that are not zero");
+}
+
+bool verify_pass_over(struct verify *v, const struct record_head *head,
+                      struct error *err)
+{
+    struct stream_source *source = v->reader.source;
+    bool zero;
+
+    if (!source_skip(source, head->length, v->where, err) ||
+        !record_read_padding(source, head, &zero, err))
+        return false;
+    verify_padding(v, zero);
+    return true;
+}
+
 bool verify_read_body(struct verify *v, const struct record_head *head,
                       struct record *ret, bool *ret_have, struct error *err)
 {
     *ret_have = false;
     if (head->length > VERIFY_BODY_MAX) {
         verify_found(v, RULE_NOT_EXAMINED, "%" PRIu32 " octets", head->length);
-        return stream_reader_finish_body(&v->reader, err);
+        return verify_pass_over(v, head, err);
     }
     if (!record_read_body(v->reader.source, head, v->where, &v->body, ret, err))
         return false;
-    if (!ret->padding_zero)
-        verify_found(v, RULE_PADDING, "octets that are not zero");
+    verify_padding(v, ret->padding_zero);
     *ret_have = true;
     return true;
 }

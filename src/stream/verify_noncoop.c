@@ -20,6 +20,11 @@ void verify_noncoop_frames(struct verify *v, uint64_t pfn, uint32_t nr,
         v->memory_partial = true;
 }
 
+bool verify_memory_has(const struct verify *v, uint64_t gfn)
+{
+    return v->memory_partial || pfn_set_has(&v->memory, gfn);
+}
+
 /* A page that the guest has given to Xen, or one of Xen's over nothing. */
 static void expect(struct verify *v, uint64_t gfn, bool memory,
                    const char *what)

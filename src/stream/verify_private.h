@@ -25,6 +25,15 @@ struct vcpu_seen {
     uint8_t kinds[XCSTREAM_PV_VCPUS_MAX]; /* bit per kind */
 };
 
+/* Parameters that name a frame which a restore maps, to find it empty. */
+#define RING_PARAMS 4
+
+struct ring_param {
+    bool given;
+    uint64_t gfn;
+    uint64_t offset; /* of the HVM_PARAMS that has it */
+};
+
 struct verify {
     struct image_input image;
     struct stream_reader reader;
@@ -45,6 +54,7 @@ struct verify {
     uint32_t emulators;    /* set of ids with a context in this round */
 
     /* libxc. */
+    struct ring_param rings[RING_PARAMS]; /* of this round */
     bool have_headers;
     struct xcstream_headers headers;
     struct xcstream_order order;
@@ -59,7 +69,7 @@ struct verify {
     /* A guest that does not help: verify_noncoop.c. */
     struct guest_state state; /* the parts so far */
     bool state_bad;           /* reported */
-    struct pfn_set memory;    /* of an HVM guest */
+    struct pfn_set memory;    /* of an HVM guest, and for its rings */
     bool memory_partial;      /* ... and more than can be kept */
     uint64_t hvm_cpus;        /* set of vCPUs with registers */
 
@@ -97,6 +107,8 @@ void verify_noncoop(struct verify *v, const struct record *rec);
 void verify_noncoop_frames(struct verify *v, uint64_t pfn, uint32_t nr,
                            unsigned int type);
 void verify_noncoop_cpu(struct verify *v, uint32_t vcpu);
+/* Whether a frame was sent as memory, as far as that is known. */
+bool verify_memory_has(const struct verify *v, uint64_t gfn);
 
 /* verify_legacy.c: 'v->image' is open. */
 must_check bool verify_legacy(struct verify *v, struct error *err);
@@ -108,6 +120,11 @@ must_check bool verify_legacy(struct verify *v, struct error *err);
 must_check bool verify_read_body(struct verify *v,
                                  const struct record_head *head,
                                  struct record *ret, bool *ret_have,
+                                 struct error *err);
+
+/* Leave the body unread; its padding is judged all the same. */
+must_check bool verify_pass_over(struct verify *v,
+                                 const struct record_head *head,
                                  struct error *err);
 
 /* Whether the release asked for is older than Xen 4.'minor'. */

@@ -295,6 +295,48 @@ void verify_hvm_context(struct verify *v, const uint8_t *bytes, uint32_t length)
         verify_found(v, RULE_HVM_AFTER_END, "%zu octets", cursor_left(&c));
 }
 
+static const uint32_t ring_params[RING_PARAMS] = {
+    HVM_PARAM_INDEX_STORE_PFN,
+    HVM_PARAM_INDEX_CONSOLE_PFN,
+    HVM_PARAM_INDEX_IOREQ_PFN,
+    HVM_PARAM_INDEX_BUFIOREQ_PFN,
+};
+
+static void note_ring(struct verify *v, const struct hvm_param *param,
+                      uint64_t offset)
+{
+    for (size_t i = 0; i < RING_PARAMS; i++)
+        if (param->index == ring_params[i])
+            v->rings[i] = (struct ring_param){true, param->value, offset};
+}
+
+/*
+ * At the end of a round, as pages may follow the parameters.  A restorer of ours
+ * fails without such a frame; stock's goes on, and the guest has no ring.  Of a
+ * guest that does not help more is asked (verify_noncoop.c).
+ */
+static void verify_rings(struct verify *v)
+{
+    struct ring_param rings[RING_PARAMS];
+    const char *where = v->where;
+    uint64_t offset = v->offset;
+
+    memcpy(rings, v->rings, sizeof(rings));
+    memset(v->rings, 0, sizeof(v->rings));
+    if (v->state.present)
+        return;
+    for (size_t i = 0; i < RING_PARAMS; i++) {
+        if (!rings[i].given || verify_memory_has(v, rings[i].gfn))
+            continue;
+        v->where = "HVM_PARAMS";
+        v->offset = rings[i].offset;
+        verify_found(v, RULE_PARAMS_FRAME, "%s: frame %#" PRIx64,
+                     hvm_param_name(ring_params[i]), rings[i].gfn);
+    }
+    v->where = where;
+    v->offset = offset;
+}
+
 static void verify_hvm_params(struct verify *v, const struct record *rec)
 {
     struct hvm_params params;
@@ -320,6 +362,7 @@ static void verify_hvm_params(struct verify *v, const struct record *rec)
             verify_found(v, RULE_PARAMS_TWICE, "%s",
                          hvm_param_name(param.index));
         seen |= UINT64_C(1) << param.index;
+        note_ring(v, &param, rec->offset);
         if ((param.index == HVM_PARAM_INDEX_VM86_TSS_SIZED &&
              verify_before(v, PARAM_VM86_TSS_SIZED_SINCE)) ||
             (param.index == HVM_PARAM_INDEX_MCA_CAP &&
@@ -379,6 +422,7 @@ static void verify_round_end(struct verify *v, uint32_t type)
         (v->order.seen & UINT32_C(1) << XCREC_X86_PV_VCPU_BASIC) &&
         !(v->vcpus->kinds[0] & 1))
         verify_found(v, RULE_VCPU_NO_ZERO, "other vCPUs only");
+    verify_rings(v);
     if (type != XCREC_CHECKPOINT)
         return;
     memset(v->vcpus, 0, sizeof(*v->vcpus));
@@ -454,7 +498,7 @@ bool verify_libxc_record(struct verify *v, const struct stream_item *item,
     if (head->type == XCREC_PAGE_DATA)
         return verify_page_data(v, head, err);
     if (!info || (info->use != RECORD_CURRENT && info->use != RECORD_NONCOOP))
-        return stream_reader_finish_body(&v->reader, err);
+        return verify_pass_over(v, head, err);
     if (!verify_read_body(v, head, &rec, &have, err))
         return false;
     if (have)

@@ -184,7 +184,7 @@ def libxc():
     return libxc_headers("hvm") + record("STATIC_DATA_END") + \
         page_data({1: b"\x5a" * 4096, 2: 0xF}) + \
         record("X86_TSC_INFO", bytes(24)) + \
-        record("HVM_PARAMS", struct.pack("<IIQQ", 1, 0, 1, 0xFEE)) + \
+        record("HVM_PARAMS", struct.pack("<IIQQ", 1, 0, 1, 1)) + \
         record("HVM_CONTEXT", CPU_CONTEXT) + record("END")
 
 

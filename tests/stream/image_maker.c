@@ -15,6 +15,22 @@
 #define CONFIG    "{\"c_info\":{\"type\":\"pvh\",\"name\":\"test\"}}"
 #define BATCH_MAX 64
 
+/* Of an HVM guest the last frames are what Xen's domain builder needs. */
+enum special {
+    SPECIAL_CONSOLE = 1,
+    SPECIAL_IDENT_PT,
+    SPECIAL_IOREQ,
+    SPECIAL_STORE,
+    SPECIAL_BUFIOREQ,
+    SPECIAL_MAX = SPECIAL_BUFIOREQ,
+};
+
+/* In an image of fewer frames some share frame 0. */
+static uint64_t special_pfn(const struct image_options *o, enum special which)
+{
+    return o->nr_frames > which ? o->nr_frames - which : 0;
+}
+
 static uint64_t next_random(uint64_t *state)
 {
     /* xorshift64; the state is never 0. */
@@ -37,6 +53,8 @@ static uint8_t guest_width(const struct image_options *o)
 /* Ordinary memory, with the occasional page table, hole and broken frame. */
 static unsigned int type_of(const struct image_options *o, uint32_t pfn)
 {
+    if (!guest_is_pv(o) && pfn + SPECIAL_MAX >= o->nr_frames)
+        return FRAME_NOTAB;
     if (pfn % 13 == 7)
         return FRAME_XTAB;
     if (pfn % 17 == 9)
@@ -176,10 +194,13 @@ static void append_hvm_context(const struct image_options *o, struct buffer *b)
 static void append_tail(const struct image_options *o, struct buffer *b)
 {
     static const uint8_t shared_info[PAGE_SIZE];
-    static const struct hvm_param params[] = {
-        {HVM_PARAM_INDEX_STORE_PFN,   0xfefff},
-        {HVM_PARAM_INDEX_CONSOLE_PFN, 0xfeffe},
-        {HVM_PARAM_INDEX_IDENT_PT,    0xff000},
+    const struct hvm_param params[] = {
+        {HVM_PARAM_INDEX_STORE_PFN,    special_pfn(o, SPECIAL_STORE)               },
+        {HVM_PARAM_INDEX_IOREQ_PFN,    special_pfn(o, SPECIAL_IOREQ)               },
+        {HVM_PARAM_INDEX_BUFIOREQ_PFN, special_pfn(o, SPECIAL_BUFIOREQ)            },
+        {HVM_PARAM_INDEX_CONSOLE_PFN,  special_pfn(o, SPECIAL_CONSOLE)             },
+        {HVM_PARAM_INDEX_IDENT_PT,
+         special_pfn(o,                               SPECIAL_IDENT_PT) * PAGE_SIZE},
     };
     const struct tsc_info tsc = {.khz = 2500000, .nsec = 1000000};
 

@@ -34,7 +34,7 @@ static void the_cap_is_exact_and_failure_sticks(void **state)
     assert_ok(buffer_check(&b, "hundred", &err), err);
     buffer_u8(&b, 1);
     assert_refused(buffer_check(&b, "hundred", &err), err, ERR_NO_MEMORY,
-                   "hundred: no room after 100 octets, at most 100");
+                   "hundred: no room after 100 octets, expected at most 100");
     buffer_consume(&b, 50);
     buffer_u8(&b, 1);
     assert_int_equal(b.length, 50);

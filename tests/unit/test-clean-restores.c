@@ -44,13 +44,12 @@ static bool is_clean(const struct buffer *image)
     return clean;
 }
 
-/* Frames that this host's domain has no place for are none of verify's, nor
-   whether a parameter names one that was sent. */
+/* Frames that this host's domain has no place for are none of verify's. */
 static bool is_about_the_host(const struct error *err)
 {
-    return err->code == ERR_HOST || err->code == ERR_NO_MEMORY ||
-           strstr(err->text, ", expected one below 0x") ||
-           strstr(err->text, "HVM parameter");
+    return !strstr(err->text, "HVM parameter") &&
+           (err->code == ERR_HOST || err->code == ERR_NO_MEMORY ||
+            strstr(err->text, ", expected one below 0x"));
 }
 
 /* 'what' and 'where' say what was changed; at 0: nothing. */
@@ -105,28 +104,6 @@ static void flip_bits(struct property *p, struct buffer *image, size_t from,
     }
 }
 
-/* The maker's rings are in frames that it does not send: put them elsewhere. */
-static void place_rings(struct buffer *image)
-{
-    for (size_t at = FIRST_RECORD; at < image->length;
-         at += size_at(image, at)) {
-        struct record_head head = head_at(image, at);
-        uint64_t pfn = 0;
-
-        if (head.type != XCREC_HVM_PARAMS)
-            continue;
-        for (size_t value = at + RECORD_HEAD_SIZE + 16;
-             value < at + RECORD_HEAD_SIZE + head.length; value += 16) {
-            uint64_t gfn;
-
-            memcpy(&gfn, image->bytes + value, sizeof(gfn));
-            if (gfn >> 12 == 0xfe)
-                memcpy(image->bytes + value, &pfn, sizeof(pfn));
-            pfn++;
-        }
-    }
-}
-
 /* Without the record; with it twice; and behind the one that follows. */
 static void shuffle_record(struct property *p, const struct buffer *image,
                            size_t at)
@@ -163,7 +140,6 @@ static void change_everything(struct property *p,
 
     p->f.target_type = GUEST_X86_HVM;
     assert_ok(image_make(options, &image, &err), err);
-    place_rings(&image);
     try_image(p, &image, "nothing changed", 0);
     flip_bits(p, &image, 1, FIRST_RECORD);
     for (size_t at = FIRST_RECORD; at < image.length;

@@ -69,7 +69,7 @@ static void inspect_explains_an_hvm_image(void **state)
                                   "part=CPU;type=2;instance=1;",
                                   "rip=0;",
                                   "part=MTRR;",
-                                  "param=STORE_PFN;value=0xfefff;",
+                                  "param=STORE_PFN;value=0x60;",
                                   "key=physmap/f0000000/size;value=800000;",
                                   "starts_with=QEVM;",
                                   "vcpus=2;",
@@ -98,12 +98,12 @@ static void inspect_explains_a_pv_image(void **state)
 
 static void inspect_counts(void **state)
 {
-    const struct image_options options = {.version = 2, .nr_frames = 8};
+    const struct image_options options = {.version = 2, .nr_frames = 14};
 
-    /* 8 frames: 7 is a hole; 0 and 4 are zero pages. */
+    /* 14 frames: 7 is a hole; 0, 4, 8 and 12 are zero pages. */
     assert_explains(&options, (const char *const[]){
-                                  "count=8;pages=7;zero_pages=2;", "summary{",
-                                  "pages=7;", "distinct_frames=8;",
+                                  "count=14;pages=13;zero_pages=4;", "summary{",
+                                  "pages=13;", "distinct_frames=14;",
                                   "repeated_frames=0;", "passes=1;", NULL});
 }
 

@@ -33,23 +33,42 @@ static void assert_part(struct buffer *text, const char *part)
 }
 
 /* All findings for a release of Xen 4.x, 0 for none. */
-static void finds(const struct buffer *image, unsigned int release,
-                  const char *id)
+static void list_findings(const struct buffer *image, unsigned int release,
+                          struct buffer *text)
 {
     struct memory_source memory = {image->bytes, image->length, 0, 0};
     struct stream_source source = source_from_memory(&memory);
-    struct buffer text = {0};
     const struct verify_options options = {
-        .release = release, .report = note_finding, .context = &text};
+        .release = release, .report = note_finding, .context = text};
     struct verify_result result;
     struct error err;
 
     assert_false(image->bad);
     assert_ok(verify_stream(&source, &options, &result, &err), err);
-    buffer_text(&text, "none;");
-    buffer_u8(&text, '\0');
+    buffer_text(text, "none;");
+    buffer_u8(text, '\0');
+    assert_false(text->bad);
+}
+
+static void finds(const struct buffer *image, unsigned int release,
+                  const char *id)
+{
+    struct buffer text = {0};
+
+    list_findings(image, release, &text);
     assert_part(&text, id);
     buffer_release(&text);
+}
+
+static bool has_finding(const struct buffer *image, const char *id)
+{
+    struct buffer text = {0};
+    bool found;
+
+    list_findings(image, 0, &text);
+    found = strstr((const char *)text.bytes, id);
+    buffer_release(&text);
+    return found;
 }
 
 static void explains(const struct buffer *image, bool ok, const char *part)
@@ -252,6 +271,36 @@ static void parameters_are_judged_for_a_release(void **state)
     hvm_params_append(&b, params, ARRAY_SIZE(params));
     finds(&b, 0, "xc-hvm-params-duplicate;");
     end_libxc(&b, 0, "xc-hvm-params-unknown;", "index=3;param=unknown;");
+}
+
+/* What a parameter names must have come, in whichever order. */
+static void rings_are_in_memory(void **state)
+{
+    struct buffer b;
+
+    for (uint64_t index = 1; index < 20; index++) {
+        bool ring = index == 1 || index == 5 || index == 6 || index == 17;
+        const struct hvm_param param = {index, 0x77};
+
+        if (index == 3 || index == 7 || index == 8)
+            continue;
+        for (unsigned int i = 0; i < 5; i++) {
+            begin_hvm(&b);
+            if (i == 1)
+                frame_append(&b, frame_word(FRAME_NOTAB, 0x77), 0);
+            if (i == 2)
+                frame_append(&b, frame_word(FRAME_XTAB, 0x77), 0);
+            if (i == 4)
+                frame_append(&b, frame_word(FRAME_NOTAB, 0x78), 0);
+            hvm_params_append(&b, &param, 1);
+            if (i == 3)
+                frame_append(&b, frame_word(FRAME_NOTAB, 0x77), 0);
+            record_append(&b, XCREC_END, NULL, 0);
+            assert_int_equal(has_finding(&b, "xc-hvm-params-frame;"),
+                             ring && i != 1 && i != 3);
+            buffer_release(&b);
+        }
+    }
 }
 
 static void records_are_judged_for_a_release(void **state)
@@ -580,6 +629,7 @@ int main(void)
         cmocka_unit_test(vcpus_are_judged_by_their_order),
         cmocka_unit_test(frames_are_judged_by_their_guest),
         cmocka_unit_test(parameters_are_judged_for_a_release),
+        cmocka_unit_test(rings_are_in_memory),
         cmocka_unit_test(records_are_judged_for_a_release),
         cmocka_unit_test(parts_have_the_length_of_their_type),
         cmocka_unit_test(a_context_begins_with_its_header),

@@ -123,6 +123,7 @@ static bool load_items(struct guest_image *g, struct stream_reader *r,
     struct page_data pd = {0};
     uint32_t nr_checkpoints = 0;
     bool new_round = false;
+    bool found = false;
     bool ok = true;
 
     while (ok && item.kind != ITEM_END) {
@@ -131,6 +132,7 @@ static bool load_items(struct guest_image *g, struct stream_reader *r,
             break;
         if (item.kind == ITEM_LIBXC_HEADERS) {
             g->headers = item.libxc;
+            found = true;
         } else if (item.kind == ITEM_LIBXC_RECORD &&
                    item.head.type == XCREC_PAGE_DATA) {
             ok = index_pages(g, r->source, &item, &pd, err);
@@ -149,6 +151,11 @@ static bool load_items(struct guest_image *g, struct stream_reader *r,
         }
     }
     page_data_release(&pd);
+    if (ok && !found)
+        return error_set_at(err, ERR_FORMAT, item.offset,
+                            "end of the image at offset %" PRIu64
+                            ": no libxc image before it, expected one",
+                            item.offset);
     if (ok && checkpoint && nr_checkpoints < checkpoint)
         return error_set(err, ERR_UNSUPPORTED,
                          "image: %" PRIu32

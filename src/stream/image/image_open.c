@@ -130,7 +130,7 @@ static bool unwrap_libvirt(struct image_wrapping_head *head,
     if (length > IMAGE_CONFIG_MAX)
         return error_set_at(err, ERR_LIMIT, offset + LIBVIRT_MAGIC_SIZE + 4,
                             "libvirt header: %" PRIu32
-                            " octets of XML, at most %" PRIu32 " allowed",
+                            " octets of XML, expected at most %" PRIu32,
                             length, IMAGE_CONFIG_MAX);
     head->version = version;
     head->xml_length = length;

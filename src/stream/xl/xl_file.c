@@ -15,8 +15,8 @@ bool xlfile_header_decode(const uint8_t bytes[XLFILE_HEADER_SIZE],
     if (memcmp(cursor_bytes(&c, XLFILE_MAGIC_SIZE), XLFILE_MAGIC,
                XLFILE_MAGIC_SIZE) != 0)
         return error_set_at(err, ERR_FORMAT, offset,
-                            "xl header: no magic \"Xen saved domain, xl "
-                            "format\"");
+                            "xl header: other octets, expected the magic \"Xen "
+                            "saved domain, xl format\"");
     byteorder = cursor_u32(&c);
     if (byteorder == __builtin_bswap32(XLFILE_BYTEORDER))
         c.order = ORDER_BIG;
@@ -30,11 +30,11 @@ bool xlfile_header_decode(const uint8_t bytes[XLFILE_HEADER_SIZE],
     h.optional_flags = cursor_u32(&c);
     h.optional_length = cursor_u32(&c);
     if (h.optional_length > XLFILE_OPTIONAL_MAX)
-        return error_set_at(err, ERR_LIMIT, offset + 44,
-                            "xl header: %" PRIu32
-                            " octets of optional data, at most %" PRIu32
-                            " allowed",
-                            h.optional_length, XLFILE_OPTIONAL_MAX);
+        return error_set_at(
+            err, ERR_LIMIT, offset + 44,
+            "xl header: %" PRIu32
+            " octets of optional data, expected at most %" PRIu32,
+            h.optional_length, XLFILE_OPTIONAL_MAX);
     *ret = h;
     return true;
 }
@@ -79,7 +79,8 @@ bool xlfile_config_read(struct stream_source *source,
     if (c.bad)
         return error_set_at(err, ERR_FORMAT, h->offset + XLFILE_HEADER_SIZE,
                             "xl header: configuration of %" PRIu32
-                            " octets in %" PRIu32 " octets of optional data",
+                            " octets, expected it within %" PRIu32
+                            " octets of optional data",
                             config.length, h->optional_length);
     config.ignored = (uint32_t)cursor_left(&c);
     *ret = config;
