@@ -23,6 +23,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Wrong  # noqa: E402
+
 DOMID, MIB, LIMIT = 1234, 16, 120
 PAGE = 4096
 CMDLINE = "evtchn=fifo report_ms=100 mem=1M rate=500 disk=on ping=storm"
@@ -33,10 +36,6 @@ PORT = struct.Struct("<IBBBBIIIIB7x")
 
 
 class Refused(Exception):
-    pass
-
-
-class Wrong(Exception):
     pass
 
 
