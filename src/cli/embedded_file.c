@@ -21,6 +21,7 @@
 
 struct file_move {
     struct embedded_moves *e;
+    const char *command;
     struct keeper_guest guest;
     bool suspended;
 };
@@ -30,7 +31,11 @@ struct file_move {
 static void on_event(void *context, const struct engine_event *event)
 {
     struct file_move *f = context;
+    char point[64];
 
+    snprintf(point, sizeof(point), "%s.%s", f->command,
+             engine_phase_name(event->phase));
+    fault_point(point, -1);
     handover_event(&f->e->options, event);
 }
 
@@ -240,7 +245,7 @@ bool embedded_save(struct embedded_moves *e,
 {
     cleanup(file_replace_release) struct file_replace file = FILE_REPLACE_NONE;
     cleanup(guest_lock_release) struct guest_lock lock = {.fd = -1};
-    struct file_move f = {.e = e};
+    struct file_move f = {.e = e, .command = "save"};
     char moves[HOST_FOLDER_MAX + 8];
     bool found;
 
@@ -353,11 +358,28 @@ static bool take_image(struct file_move *f,
         snprintf(f->guest.name, sizeof(f->guest.name), "%s", request->name);
     if (!k->ops->create(k, &f->guest, err))
         return false;
+    fault_point("restore.created", -1);
     if (read_image(f, fd, err) && read_end(f, fd, err))
         return true;
     if (!k->ops->destroy(k, f->guest.domid, NULL))
         *ret = MOVE_STUCK;
     return false;
+}
+
+/* Once it has been started there is no way back. */
+static bool start_guest(struct file_move *f, bool paused, struct error *err)
+{
+    struct keeper *k = f->e->keeper;
+
+    fault_point("restore.whole", -1);
+    if (!handover_goes_on(&f->e->options, err))
+        return false;
+    fault_point("restore.starting", -1);
+    tell(f, MOVE_STEP_START);
+    if (!paused && k->ops->start(k, f->guest.domid, err) != KEEPER_DONE)
+        return false;
+    fault_point("restore.started", -1);
+    return true;
 }
 
 bool embedded_restore(struct embedded_moves *e,
@@ -366,7 +388,7 @@ bool embedded_restore(struct embedded_moves *e,
                       struct error *err)
 {
     struct keeper *k = e->keeper;
-    struct file_move f = {.e = e};
+    struct file_move f = {.e = e, .command = "restore"};
     struct image_feed *feed;
     cleanup_fd int fd = -1;
     bool ok;
@@ -380,9 +402,7 @@ bool embedded_restore(struct embedded_moves *e,
     image_feed_end(feed, &fd, ok ? NULL : err);
     if (!ok)
         return false;
-    tell(&f, MOVE_STEP_START);
-    if (!request->paused &&
-        k->ops->start(k, f.guest.domid, err) != KEEPER_DONE) {
+    if (!start_guest(&f, request->paused, err)) {
         *ret =
             k->ops->destroy(k, f.guest.domid, NULL) ? MOVE_NOTHING : MOVE_STUCK;
         return false;

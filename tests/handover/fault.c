@@ -69,6 +69,7 @@ void fault_point(const char *name, int fd)
         *action++ = '\0';
         if (!strcmp(fault, name)) {
             unsetenv("XENFERRY_FAULT");
+            fprintf(stderr, "fault: %s at %s\n", action, name);
             act(action, fd);
             return;
         }

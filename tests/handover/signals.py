@@ -9,7 +9,9 @@ of no return the guest goes on at the source and nothing is left over; from
 there on the move completes.  Either way both commands end by themselves, with
 the status and the words that belong to it, and no journal stays.  The same when
 the receiver is the source's child and both get the signal, as from a terminal;
-and for 'save', whose point of no return is the image getting its name.
+and for 'save', whose point of no return is the image getting its name, and
+'restore', whose is the start.  A 'resolve' that is asked to stop leaves what
+another one finishes.
 
 Past that point a side that waits for a silent one says at once what it waits
 for, how long, and which command answers it; a second request ends the wait, and
@@ -18,6 +20,7 @@ for, how long, and which command answers it; a second request ends the wait, and
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,18 +37,30 @@ SOURCE = ["move.sent", "accept.received", "precopy.before", "precopy.after",
           "ready.received", "released.before", "released.after", "release.sent",
           "running.received", "gone.before", "gone.after", "done.before",
           "done.after"]
-TARGET = ["receiving.before", "receiving.after", "memory", "state", "restored",
-          "ready.before", "ready.after", "ready.sent", "release.received",
-          "running.before", "running.after", "started", "running.sent"]
-SAVE = ["suspended", "written", "committed", "finished"]
+TARGET = ["asked", "receiving.before", "receiving.after", "created", "memory",
+          "state", "restored", "ready.before", "ready.after", "ready.sent",
+          "release.received", "running.before", "running.after", "started",
+          "running.sent"]
+SAVE = ["setup", "suspend", "suspended", "final", "state", "done",
+        "written", "committed", "finished"]
+RESTORE = ["created", "memory", "state", "done", "whole", "starting", "started"]
 NO_RETURN = {"source": "released.before", "target": "ready.before",
-             "save": "committed"}
+             "save": "committed", "restore": "starting"}
+# Where a move stopped, and what 'resolve' goes through then.
+RESOLVE = {"source.sent.after": ["source.kept.before", "source.kept.after",
+                                 "source.resumed", "resolve.asked",
+                                 "resolve.heard", "resolve.settled"],
+           "source.release.sent": ["resolve.asked", "resolve.heard",
+                                   "resolve.released", "resolve.release.sent",
+                                   "resolve.running", "resolve.gone",
+                                   "resolve.settled"]}
 SIGNALS = ["int", "term", "hup"]
 TOO_LATE = "too late to cancel"
 
 
 def is_late(side, point):
-    points = {"source": SOURCE, "target": TARGET, "save": SAVE}[side]
+    points = {"source": SOURCE, "target": TARGET, "save": SAVE,
+              "restore": RESTORE}[side]
     return points.index(point) >= points.index(NO_RETURN[side])
 
 
@@ -71,8 +86,8 @@ class Case(crashes.Case):
         expect("left over: %s" % left, not left)
 
     def ended(self, process, status):
-        self.status[{"migrate": "source", "receive": "target",
-                     "save": "save"}[process.args[1]]] = status
+        name = {"migrate": "source", "receive": "target"}
+        self.status[name.get(process.args[1], process.args[1])] = status
 
     def judge(self):
         host, other = (self.alpha, self.beta)
@@ -123,6 +138,86 @@ class Save(Case):
             expect("gone here", self.alpha.domains() == [])
             subprocess.run([self.tool, "restore", "--quiet", "--host",
                             "embedded:" + self.beta.folder, image], check=True)
+
+
+class Restore(Case):
+    """The image stays, whatever becomes of the guest."""
+
+    def move(self):
+        image = self.folder + "/image"
+        subprocess.run([self.tool, "save", "--quiet", "--host",
+                        "embedded:" + self.alpha.folder, "g", image],
+                       check=True)
+        process = self.restore(image, self.fault)
+        expect("of the guest there: %s" % self.beta.domains(),
+               bool(self.beta.domains()) == self.late)
+        expect("what it says", (TOO_LATE in self.said) == self.late)
+        expect("status: %d" % process.returncode,
+               process.returncode == (0 if self.late else 2))
+        if not self.late:
+            self.late = True
+            expect("again", self.restore(image, "").returncode == 0)
+
+    def restore(self, image, fault):
+        process = subprocess.Popen(
+            [self.faulty, "restore", "--host", "embedded:" + self.beta.folder,
+             image], env=dict(os.environ, XENFERRY_FAULT=fault),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.said = run(process)
+        return process
+
+    def judge_words(self):
+        """Done where they were said."""
+
+
+class Resolve(crashes.Case):
+    """The source is killed at 'stopped'; 'resolve' is asked to stop."""
+
+    def __init__(self, tool, faulty, kernel, stopped, point, action):
+        super().__init__(tool, faulty, kernel, stopped + "=self")
+        self.point, self.action = point, action
+
+    def resolve(self, host, peer):
+        if host is self.alpha:
+            out = subprocess.run(
+                [self.faulty, "resolve", "--host", "embedded:" + host.folder,
+                 "--peer", "embedded:" + peer.folder],
+                capture_output=True, timeout=crashes.LIMIT, text=True,
+                env=dict(os.environ, XENFERRY_FAULT="%s=%s" %
+                         (self.point, self.action)))
+            self.said += out.stdout + out.stderr
+            expect("it gets there", "at " + self.point in out.stderr)
+            expect("resolve, asked to stop: status %d" % out.returncode,
+                   out.returncode in (0, 1))
+            self.one_at_most()
+        super().resolve(host, peer)
+        expect("journals", not [n for n in os.listdir(host.folder + "/moves")
+                                if n.endswith(".source")])
+
+
+class Listening(crashes.Case):
+    """Nobody connects, or says a word."""
+
+    def __init__(self, tool, faulty, kernel, side):
+        super().__init__(tool, faulty, kernel, "")
+        self.side = side
+
+    def run(self):
+        self.beta = crashes.Host(self.tool, self.folder + "/beta")
+        self.hosts = [self.beta]
+        address = self.folder + "/socket"
+        process = subprocess.Popen(
+            [self.faulty, "receive", "--host", "embedded:" + self.beta.folder,
+             "--listen", "unix:" + address], stderr=subprocess.PIPE)
+        with socket.socket(socket.AF_UNIX) as silent:
+            wait_for("the receiver listens", lambda: os.path.exists(address))
+            if self.side == "connected":
+                silent.connect(address)
+                wait_for("it is accepted", lambda: not os.path.exists(address))
+            process.send_signal(signal.SIGTERM)
+            self.said = run(process)
+        expect("status: %d" % process.returncode, process.returncode == 2)
+        expect("nothing is there", self.beta.domains() == [])
 
 
 class Silent(Case):
@@ -245,36 +340,43 @@ def stands(process):
 
 
 def cases(programs, some):
-    only = os.environ.get("XENFERRY_FAULT_ONLY", "")
     points = ([(Case, "source", p) for p in SOURCE] +
               [(Case, "target", p) for p in TARGET] +
               [(Save, "save", p) for p in SAVE] +
+              [(Restore, "restore", p) for p in RESTORE] +
               [(Both, "source", p) for p in SOURCE])
     if some:
         points = points[::5] + [(Case, "source", "ready.received"),
                                 (Case, "target", "restored"),
                                 (Both, "source", "sent.after")]
-    points += [(Silent, "source", "release.received"),
-               (Silent, "target", "ready.received")]
     number = 0
     for kind, side, point in points:
-        if kind is Silent:
-            for action in ("once", "twice"):
-                case = kind(*programs, side, point, action)
-                if only in case.fault:
-                    yield case.fault, case.try_it
-            continue
         action = "ctrlc" if kind is Both else SIGNALS[number % 3]
-        if only in "%s.%s=%s" % (side, point, action):
+        number += 1
+        case = kind(*programs, side, point, action)
+        yield case.fault, case
+    for side, point in (("source", "release.received"),
+                        ("target", "ready.received")):
+        for action in ("once", "twice"):
+            case = Silent(*programs, side, point, action)
+            yield case.fault, case
+    for side in ("waiting", "connected"):
+        yield "receive, " + side, Listening(*programs, side)
+    for stopped, points in RESOLVE.items():
+        for point in points if not some else points[-2:-1]:
+            action = SIGNALS[number % 3]
             number += 1
-            case = kind(*programs, side, point, action)
-            yield case.fault, case.try_it
+            yield ("%s=%s after %s" % (point, action, stopped),
+                   Resolve(*programs, stopped, point, action))
 
 
 def main():
     args = sys.argv[1:]
     some = args[0] == "--some"
-    return try_all(cases(args[1:4] if some else args[:3], some))
+    only = os.environ.get("XENFERRY_FAULT_ONLY", "")
+    return try_all((name, case.try_it) for name, case in
+                   cases(args[1:4] if some else args[:3], some)
+                   if only in name)
 
 
 if __name__ == "__main__":

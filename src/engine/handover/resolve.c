@@ -52,9 +52,12 @@ static bool ask(struct resolver *r, struct error *err)
         json_object_put(m);
         return false;
     }
-    if (!message_send(&r->talk.out, m, err) ||
-        !message_expect(&r->talk.in, "state", &answer, &refused, err))
+    if (!message_send(&r->talk.out, m, err))
         return false;
+    fault_point("resolve.asked", r->talk.out.fd);
+    if (!message_expect(&r->talk.in, "state", &answer, &refused, err))
+        return false;
+    fault_point("resolve.heard", r->talk.out.fd);
     r->target = handover_state_of(message_text(answer, "state"));
     r->there = message_flag(answer, "there");
     r->heard = true;
@@ -106,6 +109,7 @@ static bool discard(struct resolver *r, struct error *err)
     if (r->journal->state != SOURCE_GONE &&
         !journal_write(r->journal, SOURCE_GONE, true, err))
         return false;
+    fault_point("resolve.gone", r->talk.out.fd);
     if (!find_same(k, f->domid, f->guest, &found, &guest, err))
         return false;
     if (found && guest.state == KEPT_SUSPENDED &&
@@ -130,10 +134,13 @@ static bool release_guest(struct resolver *r, enum resolve_result *ret,
     if (r->journal->state != SOURCE_RELEASED &&
         !journal_write(r->journal, SOURCE_RELEASED, true, err))
         return false;
+    fault_point("resolve.released", r->talk.out.fd);
     if (!message_send(&r->talk.out, message_make("release"), err))
         return false;
+    fault_point("resolve.release.sent", r->talk.out.fd);
     if (message_expect(&r->talk.in, "running", &m, &refused, err)) {
         json_object_put(m);
+        fault_point("resolve.running", r->talk.out.fd);
         *ret = RESOLVED_MOVED;
         return true;
     }
@@ -224,6 +231,7 @@ bool handover_resolve(const struct handover_options *options, struct journal *j,
             return false;
     }
     *ret = result;
+    fault_point("resolve.settled", r.talk.out.fd);
     *ret_told = result == RESOLVED_MOVED ? tell_forget(&r, &unheard)
                                          : tell_kept(&r, &unheard);
     if (*ret_told)

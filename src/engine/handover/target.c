@@ -370,6 +370,7 @@ static bool take_guest(struct target *t, struct json_object *m,
         say_failed(t, "refuse", &reason);
         return false;
     }
+    fault_point("target.created", t->talk.out.fd);
     if (!message_send(&t->talk.out, message_make("accept"), err) ||
         !restore_image(t, err)) {
         reason = *err;
@@ -465,6 +466,7 @@ bool handover_target(const struct handover_options *options,
     if (!talk_begin(&t.talk, options, request->transport, err) ||
         !message_receive(&t.talk.in, &m, err))
         return false;
+    fault_point("target.asked", t.talk.out.fd);
     if (!strcmp(message_type(m), "move"))
         ok = take_guest(&t, m, ret_outcome, err);
     else if (!strcmp(message_type(m), "resolve"))
