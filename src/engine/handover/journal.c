@@ -16,10 +16,12 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 
 #define JOURNAL_ROOM 4096u /* more than a move has to say */
 #define FOLDER       "moves"
+#define NEW_LOCK_MS  2000
 
 const char *handover_role_name(enum handover_role role)
 {
@@ -190,6 +192,21 @@ static bool lock_it(struct journal *j, bool *ret_busy, struct error *err)
     return error_set_errno(err, ERR_IO, errno, "%s", j->path);
 }
 
+/* Who looks through all journals may have met it empty, and lets go of it. */
+static bool lock_new(struct journal *j, struct error *err)
+{
+    int64_t deadline = deadline_after_ms(NEW_LOCK_MS);
+    struct timespec nap = {.tv_nsec = NS_PER_MS};
+    bool busy;
+
+    while (!lock_it(j, &busy, err)) {
+        if (!busy || clock_now_ns() > deadline)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
 static bool sync_folder(const char *folder, struct error *err)
 {
     char path[512];
@@ -209,15 +226,18 @@ bool journal_create(struct journal *ret, const char *folder,
         .fd = -1, .role = role, .facts = *facts, .state = state};
     struct json_object *json;
     char moves[512];
-    bool ok, busy;
+    bool ok;
 
     snprintf(moves, sizeof(moves), "%s/" FOLDER, folder);
     if (mkdir(moves, 0700) != 0 && errno != EEXIST)
         return error_set_errno(err, ERR_IO, errno, "%s", moves);
     if (!name_it(&j, folder, facts->move, err) ||
-        !file_open(j.path, O_RDWR | O_CREAT | O_EXCL, 0600, &j.fd, err) ||
-        !lock_it(&j, &busy, err))
+        !file_open(j.path, O_RDWR | O_CREAT | O_EXCL, 0600, &j.fd, err))
         return false;
+    if (!lock_new(&j, err)) {
+        unlink(j.path);
+        return false;
+    }
     json = json_object_new_object();
     json_object_object_add(json, "move", json_object_new_string(facts->move));
     json_object_object_add(json, "role",
