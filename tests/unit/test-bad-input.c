@@ -4,9 +4,9 @@
  * found and what was expected; inspect ends; neither crashes.
  *
  * Elsewhere: every truncation of every record (test-record, test-verify and the
- * tests of the codecs), the cap on memory (test-stream-memory), a pipe that
- * stalls (tests/image/commands.sh), converters that leave nothing half-written
- * (tests/legacy/test_convert.py, tests/image/commands.sh).
+ * tests of the codecs), the cap on memory (test-stream-memory); and all of it
+ * through each command, with pipes that stall or never end
+ * (tests/image/bad_input.py).
  */
 #include "image_maker.h"
 #include "stream/inspect.h"

@@ -359,7 +359,11 @@ static bool find_pfns(struct container *c, uint64_t pfn, uint64_t *ret,
     return true;
 }
 
-/* The first frame from 'pfn' on in one chunk. */
+/*
+ * The first frame from 'pfn' on in one chunk.  What is found is never below
+ * 'pfn', in whatever order the frames are: 'high' is the end, or a frame that
+ * was looked at and is not below.
+ */
 static enum container_outcome find_in_chunk(struct container *c,
                                             uint64_t number, uint64_t pfn,
                                             struct container_frame *ret,
@@ -379,17 +383,15 @@ static enum container_outcome find_in_chunk(struct container *c,
         if (!decode_frame(c, contents + middle * CONTAINER_FRAME_SIZE,
                           place.offset, &frame, err))
             return CONTAINER_FAILED;
-        if (frame.pfn < pfn)
+        if (frame.pfn < pfn) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+            *ret = frame;
+        }
     }
-    if (low == place.length / CONTAINER_FRAME_SIZE)
-        return CONTAINER_ABSENT;
-    return decode_frame(c, contents + low * CONTAINER_FRAME_SIZE, place.offset,
-                        ret, err)
-               ? CONTAINER_FOUND
-               : CONTAINER_FAILED;
+    return low == place.length / CONTAINER_FRAME_SIZE ? CONTAINER_ABSENT
+                                                      : CONTAINER_FOUND;
 }
 
 enum container_outcome container_next_frame(struct container *c, uint64_t pfn,
@@ -407,13 +409,6 @@ enum container_outcome container_next_frame(struct container *c, uint64_t pfn,
     if (outcome == CONTAINER_ABSENT &&
         number + 1 < c->summary.nr_chunks[CONTAINER_PFNS])
         outcome = find_in_chunk(c, number + 1, pfn, ret, err);
-    if (outcome == CONTAINER_FOUND && ret->pfn < pfn) {
-        error_set(err, ERR_FORMAT,
-                  "container pfns chunk %" PRIu64
-                  ": frames out of order, expected them by pfn",
-                  number);
-        return CONTAINER_FAILED;
-    }
     return outcome;
 }
 

@@ -56,7 +56,10 @@ enum container_outcome {
     CONTAINER_FAILED,
 };
 
-/* The first frame from 'pfn' on that the index has. */
+/*
+ * The first frame from 'pfn' on that the index has: never one below 'pfn', even
+ * where the index is out of order, which container_verify() tells.
+ */
 enum container_outcome container_next_frame(struct container *c, uint64_t pfn,
                                             struct container_frame *ret,
                                             struct error *err);
