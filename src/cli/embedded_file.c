@@ -4,8 +4,10 @@
  * stream with nothing but the libxc image in it, so that inspect, verify and
  * convert know it.  It comes back from a container as well.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -334,10 +336,30 @@ static bool read_end(struct file_move *f, int fd, struct error *err)
                      head.type, head.length);
 }
 
-static bool open_input(const char *path, int *ret_fd, struct error *err)
+/* A named pipe that nobody writes to yet is waited for here, not in open(). */
+static bool open_named(struct embedded_moves *e, const char *path, int *ret_fd,
+                       struct error *err)
+{
+    cleanup(io_release) struct io io = {.own_fd = -1};
+    cleanup_fd int fd = -1;
+
+    if (!file_open(path, O_RDONLY | O_NONBLOCK, 0, &fd, err))
+        return false;
+    if (!io_attach(&io, fd, false, e->options.timeout_ms, e->options.cancel_fd,
+                   err) ||
+        !io_wait(&io, POLLIN, err))
+        return error_wrap(err, "%.128s", path);
+    if (fcntl(fd, F_SETFL, O_RDONLY))
+        return error_set_errno(err, ERR_IO, errno, "%.128s", path);
+    *ret_fd = take_fd(&fd);
+    return true;
+}
+
+static bool open_input(struct embedded_moves *e, const char *path, int *ret_fd,
+                       struct error *err)
 {
     if (strcmp(path, "-") != 0)
-        return file_open(path, O_RDONLY, 0, ret_fd, err);
+        return open_named(e, path, ret_fd, err);
     if (isatty(STDIN_FILENO))
         return error_set(err, ERR_USAGE,
                          "standard input is a terminal, expected an image");
@@ -395,7 +417,7 @@ bool embedded_restore(struct embedded_moves *e,
 
     *ret = MOVE_NOTHING;
     handover_tell(&e->options, MOVE_STEP_CHECK, "", 0);
-    if (!open_input(request->path, &fd, err) ||
+    if (!open_input(e, request->path, &fd, err) ||
         !image_feed_begin(&feed, &fd, err))
         return false;
     ok = take_image(&f, request, fd, ret, err);

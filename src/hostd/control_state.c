@@ -97,7 +97,7 @@ static bool frame_types(struct request *r, struct error *err)
     cleanup_free uint64_t *frames = NULL;
     const struct guest_memory *m;
     struct tenant *t;
-    size_t nr;
+    size_t nr = 0;
 
     if (!request_domain(r, &t, err) || !request_frames(r, &frames, &nr, err))
         return false;
@@ -132,7 +132,7 @@ static bool populate(struct request *r, struct error *err)
     cleanup_free uint64_t *frames = NULL;
     struct tenant *t;
     uint64_t order;
-    size_t nr, done;
+    size_t nr = 0, done;
     bool ok = true;
 
     if (!request_domain(r, &t, err) ||

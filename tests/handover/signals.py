@@ -220,6 +220,29 @@ class Listening(crashes.Case):
         expect("nothing is there", self.beta.domains() == [])
 
 
+class Unwritten(crashes.Case):
+    """'restore' from a named pipe that nobody writes to."""
+
+    def __init__(self, tool, faulty, kernel):
+        super().__init__(tool, faulty, kernel, "")
+
+    def run(self):
+        self.beta = crashes.Host(self.tool, self.folder + "/beta")
+        self.hosts = [self.beta]
+        image = self.folder + "/image"
+        os.mkfifo(image)
+        process = subprocess.Popen(
+            [self.faulty, "restore", "--host", "embedded:" + self.beta.folder,
+             image], stderr=subprocess.PIPE)
+        wait_for("it has it open", lambda: any(
+            os.path.realpath(fd.path) == image
+            for fd in os.scandir("/proc/%d/fd" % process.pid)))
+        process.send_signal(signal.SIGTERM)
+        self.said = run(process)
+        expect("status: %d" % process.returncode, process.returncode == 2)
+        expect("nothing is there", self.beta.domains() == [])
+
+
 class Silent(Case):
     """'side' is past the point of no return; the other stands still."""
 
@@ -362,6 +385,7 @@ def cases(programs, some):
             yield case.fault, case
     for side in ("waiting", "connected"):
         yield "receive, " + side, Listening(*programs, side)
+    yield "restore, of a pipe without a writer", Unwritten(*programs)
     for stopped, points in RESOLVE.items():
         for point in points if not some else points[-2:-1]:
             action = SIGNALS[number % 3]
