@@ -111,15 +111,75 @@ static void try_hvm_context(const struct record *rec)
         hvm_record_length_known(&part);
 }
 
+/* All entries of a record that has nothing else, as the writers take them. */
+#define ENTRIES(array, nr, get)                       \
+    do {                                              \
+        (array) = calloc((nr) + 1, sizeof(*(array))); \
+        assert(array);                                \
+        for (size_t i = 0; i < (nr); i++)             \
+            (array)[i] = (get);                       \
+    } while (0)
+
+static void try_cpuid(const struct record *rec, struct buffer *again)
+{
+    struct cpuid_policy p;
+    struct cpuid_leaf *leaves;
+    struct error err;
+
+    if (!cpuid_policy_decode(rec, &p, &err))
+        return;
+    ENTRIES(leaves, p.nr_leaves, cpuid_policy_get(&p, i));
+    cpuid_policy_append(again, leaves, p.nr_leaves);
+    assert_same(rec, again);
+    free(leaves);
+}
+
+static void try_msrs(const struct record *rec, struct buffer *again)
+{
+    struct msr_policy p;
+    struct msr_entry *msrs;
+    struct error err;
+
+    if (!msr_policy_decode(rec, &p, &err))
+        return;
+    ENTRIES(msrs, p.nr_msrs, msr_policy_get(&p, i));
+    msr_policy_append(again, msrs, p.nr_msrs);
+    assert_same(rec, again);
+    free(msrs);
+}
+
+static void try_params(const struct record *rec, struct buffer *again)
+{
+    struct hvm_params p;
+    struct hvm_param *params;
+    struct error err;
+
+    if (!hvm_params_decode(rec, &p, &err) || p.reserved)
+        return;
+    ENTRIES(params, p.nr_params, hvm_params_get(&p, (uint32_t)i));
+    hvm_params_append(again, params, p.nr_params);
+    assert_same(rec, again);
+    free(params);
+}
+
+static void try_dirty_list(const struct record *rec, struct buffer *again)
+{
+    struct dirty_pfn_list list;
+    struct error err;
+    uint64_t *pfns;
+
+    if (!dirty_pfn_list_decode(rec, &list, &err))
+        return;
+    ENTRIES(pfns, list.nr_pfns, dirty_pfn_list_get(&list, i));
+    dirty_pfn_list_append(again, pfns, list.nr_pfns);
+    assert_same(rec, again);
+    free(pfns);
+}
+
 static void try_common(const struct record *rec, struct buffer *again)
 {
-    struct error err;
     struct tsc_info tsc;
-    struct cpuid_policy cpuid;
-    struct msr_policy msr;
-    struct hvm_params params;
-    struct dirty_pfn_list list;
-    uint64_t sum = 0;
+    struct error err;
 
     switch (rec->type) {
     case XCREC_X86_TSC_INFO:
@@ -129,29 +189,20 @@ static void try_common(const struct record *rec, struct buffer *again)
         }
         break;
     case XCREC_X86_CPUID_POLICY:
-        if (cpuid_policy_decode(rec, &cpuid, &err))
-            for (size_t i = 0; i < cpuid.nr_leaves; i++)
-                sum += cpuid_policy_get(&cpuid, i).d;
+        try_cpuid(rec, again);
         break;
     case XCREC_X86_MSR_POLICY:
-        if (msr_policy_decode(rec, &msr, &err))
-            for (size_t i = 0; i < msr.nr_msrs; i++)
-                sum += msr_policy_get(&msr, i).value;
+        try_msrs(rec, again);
         break;
     case XCREC_HVM_PARAMS:
-        if (hvm_params_decode(rec, &params, &err))
-            for (uint32_t i = 0; i < params.nr_params; i++)
-                sum += hvm_params_get(&params, i).value;
+        try_params(rec, again);
         break;
     case XCREC_CHECKPOINT_DIRTY_PFN_LIST:
-        if (dirty_pfn_list_decode(rec, &list, &err))
-            for (size_t i = 0; i < list.nr_pfns; i++)
-                sum += dirty_pfn_list_get(&list, i);
+        try_dirty_list(rec, again);
         break;
     default:
         break;
     }
-    __asm__ volatile("" : : "r"(sum));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
