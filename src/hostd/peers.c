@@ -3,6 +3,7 @@
 
 #include "hostd/events.h"
 #include "hostd/grant_maps.h"
+#include "hostd/machine_state.h"
 
 void peers_init(struct peers *p)
 {
@@ -44,6 +45,18 @@ static void leave_each(struct peers *p, struct hosted *h)
     pthread_mutex_unlock(&p->mutex);
 }
 
+/* What others have with it, it has with them: both sides know. */
+static bool shares_anything(struct hosted *h)
+{
+    struct error err;
+    bool alone;
+
+    hosted_take(h);
+    alone = machine_state_can_leave(&h->m, &err);
+    hosted_give(h);
+    return !alone;
+}
+
 void peers_leave(struct hosted *h)
 {
     struct peers *p = h->peers;
@@ -56,7 +69,8 @@ void peers_leave(struct hosted *h)
     while (h->visitors)
         pthread_cond_wait(&p->parted, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
-    leave_each(p, h);
+    if (shares_anything(h))
+        leave_each(p, h);
 }
 
 static struct hosted *visit(struct peers *p, uint16_t domid)
