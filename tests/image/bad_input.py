@@ -633,6 +633,24 @@ def endless_records():
     expect("\n".join(problems), not problems)
 
 
+def two_that_are_full():
+    """As much as is kept of an image, twice: records, and frames far apart."""
+    start = LIBXC[:find(LIBXC, PAGE_DATA).at]
+    source = good_file(start)
+    # Piece by piece: what this process has at a fork counts for its child.
+    with open(source, "ab") as file:
+        for number in range(1900):
+            file.write(page_data(number << 9))
+        for _ in range(19):
+            file.write(record(HVM_CONTEXT, bytes(MIB)))
+        file.write(record(0))
+    run = Run(COMMANDS["diff"], source, source).wait()
+    os.unlink(source)
+    expect("status %d: %s" % (run.status, run.said), run.status == 0)
+    problem = run.wrong(True, False)
+    expect(problem, not problem)
+
+
 def pipe_is_empty(reader):
     return fcntl.ioctl(reader, 0x541b, bytes(4)) == bytes(4)  # FIONREAD
 
@@ -775,6 +793,7 @@ def main():
         ("containers", containers),
         ("libxl's converter", legacy_helper),
         ("endless records", endless_records),
+        ("two images, as much as is kept", two_that_are_full),
         ("a pipe that stalls, and a signal",
          pipes_that_stall(stall_ends, GENERAL + ["info", "unpack"])),
         ("a pipe that stalls, and a time to wait",

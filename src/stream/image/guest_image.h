@@ -12,8 +12,11 @@
 #include "stream/image/page_index.h"
 #include "stream/stream_reader.h"
 
-/* All records but pages together; a body over GUEST_BODY_MAX is not kept. */
-#define GUEST_RECORDS_MAX    ((size_t)48 << 20)
+/*
+ * All records but pages together; a body over GUEST_BODY_MAX is not kept.  Two
+ * images, each with its index of pages, are within 64 MiB, however hostile.
+ */
+#define GUEST_RECORDS_MAX    ((size_t)20 << 20)
 #define GUEST_BODY_MAX       ((uint32_t)16 << 20)
 #define GUEST_RECORDS_NR_MAX 65536
 

@@ -10,7 +10,7 @@
 #define MID_SHIFT 9
 
 /* An index of this size is always allowed: a small guest with a large hole. */
-#define OCTETS_FLOOR (UINT64_C(16) << 20)
+#define OCTETS_FLOOR (UINT64_C(8) << 20)
 
 void page_index_init(struct page_index *index, uint64_t image_size)
 {
