@@ -32,7 +32,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 # pylint: disable=wrong-import-position
 from tap import expect, try_all, wait_for
 
-MAKE_IMAGE, XENFERRY, HELPER, OTHERS = sys.argv[1:5]
+# Programs are run from folders of their own.
+MAKE_IMAGE, XENFERRY, HELPER, OTHERS = map(os.path.abspath, sys.argv[1:5])
 with open(XENFERRY, "rb") as program:
     SANITIZED = b"__asan_init" in program.read()
 
