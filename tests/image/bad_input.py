@@ -429,9 +429,10 @@ def counts_at_their_limits():
         rows.append(("HVM parameter %#x" % index,
                      patched(LIBXC, params + 16, "<Q", index),
                      statuses(1, 0, 0, 0)))
+        # The first one names a frame, which was not sent then.
         rows.append(("value %#x of an HVM parameter" % index,
                      patched(LIBXC, params + 24, "<Q", index),
-                     statuses(0, 0, 0, 0)))
+                     statuses(1, 0, 0, 0)))
     vcpu = find(PV64, 4).at
     rows += [("vCPU %#x" % number, patched(PV64, vcpu + 8, "<I", number),
               statuses(2, 0, 0, 0)) for number in LIMITS_32]
