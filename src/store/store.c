@@ -86,6 +86,8 @@ void store_close(struct store *store)
                 continue;
             d->connection->domain = NULL;
             connection_free(d->connection);
+            /* Removing the nodes may bring the domain below its quotas. */
+            d->connection = NULL;
             store->host.ring_close(store->host.context, d->domid, &d->link);
         }
     while (!list_is_empty(&store->clients))
