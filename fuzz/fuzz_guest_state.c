@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_machine.h"
 #include "hostd/events.h"
 #include "hostd/kernel_image.h"
 #include "hostd/machine_state.h"
@@ -94,24 +95,11 @@ static bool take_records(struct input *in, const uint8_t *data, size_t size)
 
 /* ---- a machine --------------------------------------------------------- */
 
-static void no_wake(struct machine *m, struct vcpu *v)
-{
-    (void)m;
-    (void)v;
-}
-
-static void no_timers(struct machine *m)
-{
-    (void)m;
-}
-
 static void hear(void *context)
 {
     (void)context;
 }
 
-static const struct machine_ops ops = {.vcpu_wake = no_wake,
-                                       .timers_changed = no_timers};
 static const struct event_sink sink = {.notify = hear};
 
 /* What comes before the parts: memory, and which vCPUs were ever started. */
@@ -187,7 +175,7 @@ static void load(const struct input *in, struct guest_state *s)
 
     assert(m);
     if (!machine_init(m, (uint16_t)s->identity.domid, s->identity.nr_vcpus,
-                      kernel_image_gfns(RAM_PAGES), &ops, &err)) {
+                      kernel_image_gfns(RAM_PAGES), &fuzz_machine_ops, &err)) {
         free(m);
         return;
     }

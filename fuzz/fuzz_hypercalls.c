@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_machine.h"
 #include "hostd/events.h"
 #include "hostd/grant_maps.h"
 #include "hostd/grants.h"
@@ -70,44 +71,11 @@ struct pair {
 
 /* ---- machines ---------------------------------------------------------- */
 
-static void no_wake(struct machine *m, struct vcpu *v)
-{
-    (void)m;
-    (void)v;
-}
-
-static void no_timers(struct machine *m)
-{
-    (void)m;
-}
-
-static bool no_start(struct machine *m, struct vcpu *v,
-                     const struct vcpu_hvm_context *context)
-{
-    (void)m;
-    (void)v;
-    (void)context;
-    return true;
-}
-
-static void no_text(struct machine *m, const char *text, size_t length)
-{
-    (void)m;
-    (void)text;
-    (void)length;
-}
-
-static const struct machine_ops ops = {.vcpu_wake = no_wake,
-                                       .timers_changed = no_timers,
-                                       .vcpu_start = no_start,
-                                       .stopped = no_timers,
-                                       .debug_text = no_text};
-
 static void make(struct machine *m, uint16_t domid)
 {
     struct error err;
 
-    assert(machine_init(m, domid, 2, NR_GFNS, &ops, &err));
+    assert(machine_init(m, domid, 2, NR_GFNS, &fuzz_machine_ops, &err));
     assert(guest_memory_populate(&m->memory, 0, RAM_PAGES, &err));
     m->max_pages = RAM_PAGES + 2;
     m->time.scale = tsc_scale_from_khz(2000000);

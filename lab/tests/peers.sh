@@ -18,21 +18,8 @@ if [ ! -f "$payload" ]; then
     exit 77
 fi
 
-booted=
-# shellcheck disable=SC2317 # called by the trap
-stop_host() {
-    [ -z "$booted" ] || lab/lab stop
-    booted=
-}
-trap stop_host EXIT
-trap 'exit 130' INT TERM HUP
-if ! lab/lab run --timeout 30 -- true >/dev/null 2>&1; then
-    XENFERRY_LAB_NAME=peers-$$
-    export XENFERRY_LAB_NAME
-    lab/lab boot >&2 || exit $?
-    booted=yes
-fi
-
+. lab/tests/xenferry-hosts.sh
+boot_hosts 1
 lab/lab copy "$payload" lab/tests/peers-dom0 /var/lab/peers/ || exit 1
 status=0
 for options in 'evtchn=fifo ping_ticks=5' 'evtchn=2l ping_ticks=5'; do

@@ -2,8 +2,9 @@
 # shellcheck shell=sh disable=SC2034
 # Sourced by tests that need xenferry in the lab's hosts.
 #
-#   prepare_hosts NUMBER BUILD   use the running instance, or boot one for this
-#                                test; copy what BUILD made into its hosts
+#   boot_hosts NUMBER            use the running instance, or boot one for this
+#                                test
+#   prepare_hosts NUMBER BUILD   the same, and copy what BUILD made into its hosts
 #   on HOST COMMAND...           run a command in a host's dom0
 #
 # The caller is in the repository's root.  In the hosts
@@ -23,6 +24,17 @@ on() {
     lab/lab run --host "$on_host" --timeout "${LAB_TIMEOUT:-900}" -- "$@" </dev/null
 }
 
+boot_hosts() {
+    trap stop_hosts EXIT
+    trap 'exit 130' INT TERM HUP
+    if ! lab/lab run --timeout 30 -- true >/dev/null 2>&1; then
+        XENFERRY_LAB_NAME=test-$$
+        export XENFERRY_LAB_NAME
+        lab/lab boot --hosts "$1" >&2 || exit $?
+        lab_booted=yes
+    fi
+}
+
 files="src/cli/xenferry src/helper/xenferry-save-helper
 src/host/xen/xenferry-host-xen.so src/host/xen/xenferry-toolstack-libxl.so
 guest/xenferry-guest"
@@ -35,14 +47,7 @@ prepare_hosts() {
             exit 77
         fi
     done
-    trap stop_hosts EXIT
-    trap 'exit 130' INT TERM HUP
-    if ! lab/lab run --timeout 30 -- true >/dev/null 2>&1; then
-        XENFERRY_LAB_NAME=test-$$
-        export XENFERRY_LAB_NAME
-        lab/lab boot --hosts "$1" >&2 || exit $?
-        lab_booted=yes
-    fi
+    boot_hosts "$1"
     roles=a
     [ "$1" = 1 ] || roles="a b"
     for role in $roles; do

@@ -15,7 +15,6 @@
 #include "hostd/cpu_engine.h"
 #include "hostd/events.h"
 #include "hostd/grants.h"
-#include "hostd/machine_state.h"
 
 #define CONSOLE_PART ((uint64_t)64 << 10)
 #define REST_MS      10000
@@ -57,7 +56,6 @@ static struct json_object *describe(struct tenant *t)
 {
     struct json_object *o = json_object_new_object();
     struct error tie;
-    bool tied;
 
     json_object_object_add(o, "domid", json_object_new_int(t->h.m.domid));
     json_object_object_add(o, "name", json_object_new_string(t->name));
@@ -68,10 +66,7 @@ static struct json_object *describe(struct tenant *t)
                            json_object_new_int((int32_t)t->h.m.nr_vcpus));
     json_object_object_add(o, "console_tty",
                            json_object_new_string(t->console.tty.path));
-    hosted_take(&t->h);
-    tied = !machine_state_can_leave(&t->h.m, &tie);
-    hosted_give(&t->h);
-    if (tied)
+    if (!peers_can_leave(&t->h, &tie))
         json_object_object_add(o, "cannot_leave",
                                json_object_new_string(tie.text));
     if (*t->h.m.stop_reason)
@@ -372,12 +367,8 @@ static bool domain_unpause(struct request *r, struct error *err)
 /* Early, while the guest runs: its state is asked for again when it stands. */
 static bool may_leave(struct tenant *t, struct error *err)
 {
-    bool ok;
-
-    hosted_take(&t->h);
-    ok = machine_state_can_leave(&t->h.m, err);
-    hosted_give(&t->h);
-    return ok || error_wrap(err, "domain %s cannot leave", t->name);
+    return peers_can_leave(&t->h, err) ||
+           error_wrap(err, "domain %s cannot leave", t->name);
 }
 
 /*

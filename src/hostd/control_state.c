@@ -104,11 +104,9 @@ static bool frame_types(struct request *r, struct error *err)
     m = &t->h.m.memory;
     hosted_take(&t->h);
     for (size_t i = 0; i < nr; i++) {
-        bool ram =
-            frames[i] < m->nr_gfns && bitmap_test(&m->populated, frames[i]);
-
-        buffer_u32(r->answer_data,
-                   ram ? FRAME_TYPE_NORMAL : FRAME_TYPE_UNPOPULATED);
+        buffer_u32(r->answer_data, guest_memory_is_ram(m, frames[i])
+                                       ? FRAME_TYPE_NORMAL
+                                       : FRAME_TYPE_UNPOPULATED);
     }
     hosted_give(&t->h);
     return true;

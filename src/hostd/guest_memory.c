@@ -147,7 +147,7 @@ bool guest_memory_populate(struct guest_memory *m, uint64_t gfn, uint64_t nr,
 
 bool guest_memory_give_back(struct guest_memory *m, uint64_t gfn)
 {
-    if (gfn >= m->nr_gfns || !bitmap_test(&m->populated, gfn))
+    if (!guest_memory_is_ram(m, gfn))
         return false;
     bitmap_clear(&m->populated, gfn);
     m->nr_populated--;

@@ -5,18 +5,13 @@
 /* Exceptions have the vectors below. */
 #define FIRST_VECTOR 0x10
 
-static bool names_itself(const struct hypercall *c, domid_t domid)
-{
-    return domid == DOMID_SELF || domid == c->m->domid;
-}
-
 static int64_t get_param(struct hypercall *c)
 {
     struct xen_hvm_param op;
 
     if (!hypercall_read(c, c->arg[1], &op, sizeof(op)))
         return -XEN_EFAULT;
-    if (!names_itself(c, op.domid))
+    if (!hypercall_means_self(c, op.domid))
         return -XEN_EPERM;
     if (op.index >= HVM_PARAMS_MAX)
         return -XEN_EINVAL;
@@ -30,7 +25,7 @@ static int64_t set_param(struct hypercall *c)
 
     if (!hypercall_read(c, c->arg[1], &op, sizeof(op)))
         return -XEN_EFAULT;
-    if (!names_itself(c, op.domid))
+    if (!hypercall_means_self(c, op.domid))
         return -XEN_EPERM;
     /* The others are the toolstack's. */
     if (op.index != HVM_PARAM_CALLBACK_IRQ)

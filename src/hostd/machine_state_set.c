@@ -34,18 +34,13 @@ static bool set_identity(struct machine *m, const struct state_identity *i,
     return true;
 }
 
-static bool is_ram(const struct machine *m, uint64_t gfn)
-{
-    return gfn < m->memory.nr_gfns && bitmap_test(&m->memory.populated, gfn);
-}
-
 /* A page of Xen's where the guest has put it. */
 static bool place(struct machine *m, unsigned int page, uint64_t gfn,
                   const char *what, struct error *err)
 {
     if (gfn == GFN_NONE)
         return true;
-    if (is_ram(m, gfn))
+    if (guest_memory_is_ram(&m->memory, gfn))
         return error_set(err, ERR_FORMAT,
                          "%s: at gfn %#" PRIx64
                          ", which is the guest's memory too, expected one "
@@ -180,7 +175,8 @@ static bool set_control(struct machine *m, struct vcpu *v, uint64_t gfn,
 
     if (gfn == GFN_NONE)
         return true;
-    if (offset > PAGE_SIZE - sizeof(*control) || offset % 8 || !is_ram(m, gfn))
+    if (offset > PAGE_SIZE - sizeof(*control) || offset % 8 ||
+        !guest_memory_is_ram(&m->memory, gfn))
         return error_set(err, ERR_FORMAT,
                          "event channels: vCPU %u: control block at gfn "
                          "%#" PRIx64 " offset %#" PRIx32
@@ -206,7 +202,7 @@ static bool set_fifo(struct machine *m, const struct state_events *e,
                          " pages of words, this host has at most %u",
                          e->nr_array_pages, EVENT_ARRAY_PAGES);
     for (uint32_t n = 0; n < e->nr_array_pages; n++) {
-        if (!is_ram(m, e->array_gfn[n]))
+        if (!guest_memory_is_ram(&m->memory, e->array_gfn[n]))
             return error_set(err, ERR_FORMAT,
                              "event channels: words at gfn %#" PRIx64
                              ", expected the guest's memory",
@@ -252,7 +248,7 @@ static bool check_vcpu(const struct machine *m, const struct vcpu *v,
 {
     uint64_t gpa = s->info_gpa;
 
-    if (gpa && (!is_ram(m, gpa / PAGE_SIZE) ||
+    if (gpa && (!guest_memory_is_ram(&m->memory, gpa / PAGE_SIZE) ||
                 gpa % PAGE_SIZE > PAGE_SIZE - sizeof(struct vcpu_info)))
         return error_set(err, ERR_FORMAT,
                          "vCPU registrations: vCPU %u: vcpu_info at %#" PRIx64

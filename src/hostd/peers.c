@@ -45,21 +45,20 @@ static void leave_each(struct peers *p, struct hosted *h)
     pthread_mutex_unlock(&p->mutex);
 }
 
-/* What others have with it, it has with them: both sides know. */
-static bool shares_anything(struct hosted *h)
+bool peers_can_leave(struct hosted *h, struct error *err)
 {
-    struct error err;
-    bool alone;
+    bool ok;
 
     hosted_take(h);
-    alone = machine_state_can_leave(&h->m, &err);
+    ok = machine_state_can_leave(&h->m, err);
     hosted_give(h);
-    return !alone;
+    return ok;
 }
 
 void peers_leave(struct hosted *h)
 {
     struct peers *p = h->peers;
+    struct error err;
 
     if (!p)
         return;
@@ -69,7 +68,8 @@ void peers_leave(struct hosted *h)
     while (h->visitors)
         pthread_cond_wait(&p->parted, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
-    if (shares_anything(h))
+    /* What others have with it, it has with them: both sides know. */
+    if (!peers_can_leave(h, &err))
         leave_each(p, h);
 }
 

@@ -43,6 +43,9 @@ void peers_release(struct peers *p);
 /* From now on it can be met, until peers_leave(). */
 void peers_join(struct peers *p, struct hosted *h);
 
+/* Whether 'h' shares nothing with others (machine_state.h).  Takes its baton. */
+must_check bool peers_can_leave(struct hosted *h, struct error *err);
+
 /*
  * Nothing runs in 'h' any more; all that others have with it ends.  Harmless
  * if it has not joined.  Without any baton; one guest leaves at a time.
