@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/guest_x86_pv.h"
 #include "engine/restore.h"
+#include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_x86_pv.h"
 
 #define NR_VCPU_KINDS 4
@@ -28,7 +28,7 @@ struct pv_restore {
     uint64_t *frames; /* by pfn: mfn + 1, or 0 */
     uint8_t *types;   /* by pfn: type + 1, or 0 */
 
-    uint64_t *p2m_pfns; /* where the guest's own table is; UINT64_MAX: not */
+    uint64_t *p2m_pfns; /* where the guest's own table is: pfn + 1, or 0 */
     size_t nr_p2m_pfns;
 
     struct pv_vcpu *vcpus;
@@ -75,7 +75,7 @@ static bool take_pv_info(struct restore *r, const struct record *rec,
                                        err);
 }
 
-/* Room for pfns below 'nr'; the new ones have nothing yet. */
+/* Room for pfns below 'nr'; they have nothing yet. */
 static bool grow_pfns(struct restore *r, uint64_t nr, struct error *err)
 {
     struct pv_restore *pv = r->guest;
@@ -84,14 +84,14 @@ static bool grow_pfns(struct restore *r, uint64_t nr, struct error *err)
 
     if (nr <= pv->nr_pfns)
         return true;
-    if (pv->frames)
+    if (pv->frames && bitmap_next(&r->seen, 0) != BITMAP_END)
         return error_set(err, ERR_UNSUPPORTED,
                          "X86_PV_P2M_FRAMES: pfns up to %#" PRIx64
                          " when memory is arriving, expected below %#" PRIx64,
                          nr - 1, pv->nr_pfns);
     /*
-     * At most 2^32 pfns, and the record had 8 octets for 512 of them.  The
-     * pages of both arrays come into being when they are written.
+     * At most 2^32 pfns.  The pages of both arrays come into being when they
+     * are written.
      */
     frames = calloc((size_t)nr, sizeof(*frames));
     types = calloc((size_t)nr, sizeof(*types));
@@ -100,43 +100,50 @@ static bool grow_pfns(struct restore *r, uint64_t nr, struct error *err)
         free(types);
         return error_set(err, ERR_NO_MEMORY, "%" PRIu64 " pfns", nr);
     }
+    free(pv->frames);
+    free(pv->types);
     pv->frames = frames;
     pv->types = types;
     pv->nr_pfns = nr;
     return true;
 }
 
+/* Room for the first 'nr' frames of the guest's own table. */
+static bool grow_p2m(struct pv_restore *pv, size_t nr, struct error *err)
+{
+    uint64_t *pfns;
+
+    if (nr <= pv->nr_p2m_pfns)
+        return true;
+    pfns = calloc(nr, sizeof(*pfns));
+    if (!pfns)
+        return error_set(err, ERR_NO_MEMORY, "X86_PV_P2M_FRAMES: %zu frames",
+                         nr);
+    if (pv->p2m_pfns)
+        memcpy(pfns, pv->p2m_pfns, pv->nr_p2m_pfns * sizeof(*pfns));
+    free(pv->p2m_pfns);
+    pv->p2m_pfns = pfns;
+    pv->nr_p2m_pfns = nr;
+    return true;
+}
+
+/* The table, or a piece of it. */
 static bool take_p2m_frames(struct restore *r, const struct record *rec,
                             struct error *err)
 {
     struct pv_restore *pv = r->guest;
+    uint8_t width = (uint8_t)pv->layout->width;
     struct p2m_frames list;
-    uint64_t *pfns;
+    size_t first;
 
-    if (!p2m_frames_decode(rec, (uint8_t)pv->layout->width, &list, err))
+    if (!p2m_frames_decode(rec, width, &list, err))
         return false;
-    if (list.first_pfn != 0 || pv->p2m_pfns)
-        return record_error(rec, err,
-                            "X86_PV_P2M_FRAMES: from pfn %#" PRIx32
-                            ", expected one record from 0",
-                            list.first_pfn);
-    if (!grow_pfns(r, (uint64_t)list.last_pfn + 1, err))
+    first = list.first_pfn / p2m_entries_per_frame(width);
+    if (!grow_pfns(r, (uint64_t)list.last_pfn + 1, err) ||
+        !grow_p2m(pv, first + list.nr_frames, err))
         return false;
-    /* Bounded by the octets of the record. */
-    pfns = calloc(list.nr_frames, sizeof(*pfns));
-    if (!pfns)
-        return error_set_at(err, ERR_NO_MEMORY, rec->offset,
-                            "X86_PV_P2M_FRAMES: %zu frames", list.nr_frames);
-    pv->p2m_pfns = pfns;
-    pv->nr_p2m_pfns = list.nr_frames;
-    for (size_t i = 0; i < list.nr_frames; i++) {
-        pfns[i] = p2m_frames_pfn(&list, i);
-        if (pfns[i] >= pv->nr_pfns)
-            return record_error(rec, err,
-                                "X86_PV_P2M_FRAMES: frame %zu has pfn %#" PRIx64
-                                ", expected one below %#" PRIx64,
-                                i, pfns[i], pv->nr_pfns);
-    }
+    for (size_t i = 0; i < list.nr_frames; i++)
+        pv->p2m_pfns[first + i] = p2m_frames_pfn(&list, i) + 1;
     return true;
 }
 
@@ -511,7 +518,13 @@ static bool update_p2m(struct restore *r, struct error *err)
         struct host_mapping mapping;
         uint64_t mfn;
 
-        if (!frame_of(r, pv->p2m_pfns[i], 0, "X86_PV_P2M_FRAMES", &mfn, err) ||
+        if (pv->p2m_pfns[i] == 0)
+            return error_set(err, ERR_FORMAT,
+                             "X86_PV_P2M_FRAMES: no frame for pfn %#zx on, "
+                             "expected all up to %#" PRIx64,
+                             i * per_frame, pv->nr_pfns - 1);
+        if (!frame_of(r, pv->p2m_pfns[i] - 1, 0, "X86_PV_P2M_FRAMES", &mfn,
+                      err) ||
             !map_for_update(r, mfn, "P2M", &mapping, err))
             return false;
         for (size_t j = 0; j < per_frame; j++) {

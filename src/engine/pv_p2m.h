@@ -13,8 +13,8 @@
 #ifndef ENGINE_PV_P2M_H
 #define ENGINE_PV_P2M_H
 
-#include "engine/guest_x86_pv.h"
 #include "host/host.h"
+#include "stream/xc/pv_layout.h"
 
 struct pv_p2m {
     struct host *host; /* borrowed */

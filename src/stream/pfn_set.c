@@ -16,10 +16,11 @@ static uint64_t *word_of(const struct pfn_set *set, uint64_t pfn)
 /* The same, making room for it.  NULL: it cannot be kept. */
 static uint64_t *word_made(struct pfn_set *set, uint64_t pfn)
 {
+    unsigned int most = set->chunks_max ? set->chunks_max : PFN_SET_CHUNKS_MAX;
     uint64_t *word = word_of(set, pfn);
     uint64_t **chunk;
 
-    if (word || pfn >= PFN_SET_LIMIT || set->nr_chunks == PFN_SET_CHUNKS_MAX)
+    if (word || pfn >= PFN_SET_LIMIT || set->nr_chunks == most)
         return word;
     chunk = &set->chunks[pfn / PFN_SET_CHUNK_BITS];
     *chunk = calloc(PFN_SET_CHUNK_BITS / 64, sizeof(**chunk));
@@ -110,5 +111,5 @@ void pfn_set_release(struct pfn_set *set)
 {
     for (size_t i = 0; i < PFN_SET_CHUNKS; i++)
         free(set->chunks[i]);
-    *set = (struct pfn_set){0};
+    *set = (struct pfn_set){.chunks_max = set->chunks_max};
 }

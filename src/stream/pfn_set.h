@@ -19,6 +19,7 @@
 struct pfn_set {
     uint64_t *chunks[PFN_SET_CHUNKS]; /* owned; NULL: no frame there */
     unsigned int nr_chunks;
+    unsigned int chunks_max; /* 0: PFN_SET_CHUNKS_MAX */
     uint64_t nr_frames;
 };
 

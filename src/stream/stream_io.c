@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "stream/file_window.h"
+
 /* Bounce buffer for octets that are read only to get past them. */
 #define SKIP_CHUNK ((size_t)64 << 10)
 
@@ -154,6 +156,17 @@ bool source_read_buffer(struct stream_source *s, struct buffer *buffer,
     return true;
 }
 
+bool source_read_again(struct stream_source *s, uint64_t offset, void *buffer,
+                       size_t length, bool *ret_able, struct error *err)
+{
+    *ret_able = false;
+    if (!s->ops->read_again || offset > s->offset ||
+        length > s->offset - offset)
+        return true;
+    return s->ops->read_again(s->context, s->offset - offset, buffer, length,
+                              ret_able, err);
+}
+
 uint64_t source_hole_ahead(struct stream_source *s)
 {
     return s->ops->hole_ahead(s->context);
@@ -269,12 +282,24 @@ static bool memory_skip(void *context, uint64_t length, uint64_t *ret_done,
     return true;
 }
 
+static bool memory_read_again(void *context, uint64_t ago, void *buffer,
+                              size_t length, bool *ret_able, struct error *err)
+{
+    struct memory_source *m = context;
+
+    *ret_able = ago <= m->at;
+    if (*ret_able && length > 0)
+        memcpy(buffer, m->bytes + m->at - ago, length);
+    return true;
+}
+
 static const struct source_ops memory_source_ops = {
     .read_some = memory_read_some,
     .readv = memory_readv,
     .hole_ahead = memory_hole_ahead,
     .skip_hole = memory_skip_hole,
     .skip = memory_skip,
+    .read_again = memory_read_again,
 };
 
 struct stream_source source_from_memory(struct memory_source *memory)
@@ -366,6 +391,18 @@ static bool io_source_move(void *context, struct io *to, uint64_t length,
     return io_move(context, to, length, ret_done, err);
 }
 
+static bool io_source_read_again(void *context, uint64_t ago, void *buffer,
+                                 size_t length, bool *ret_able,
+                                 struct error *err)
+{
+    struct io *io = context;
+    off_t at = io->kind == IO_FILE ? lseek(io->fd, 0, SEEK_CUR) : -1;
+
+    *ret_able = at >= 0 && (uint64_t)at >= ago;
+    return !*ret_able || file_read_at(io->fd, buffer, length,
+                                      (uint64_t)at - ago, "image", err);
+}
+
 static const struct source_ops io_source_ops = {
     .read_some = io_source_read_some,
     .readv = io_source_readv,
@@ -373,6 +410,7 @@ static const struct source_ops io_source_ops = {
     .skip_hole = io_source_skip_hole,
     .skip = io_source_skip,
     .move = io_source_move,
+    .read_again = io_source_read_again,
 };
 
 struct stream_source source_from_io(struct io *io)

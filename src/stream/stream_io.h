@@ -7,8 +7,9 @@
  * not asked for is left for the next reader, because the layers of an image
  * share one descriptor across processes.
  *
- * Every operation is mandatory but where it says so.  The functions below are the way to call them:
- * they keep 'offset' right and loop where an operation may do less.
+ * Every operation is mandatory but where it says so.  The functions below are
+ * the way to call them: they keep 'offset' right and loop where an operation may
+ * do less.
  */
 #ifndef STREAM_STREAM_IO_H
 #define STREAM_STREAM_IO_H
@@ -37,11 +38,18 @@ struct source_ops {
     bool (*skip)(void *context, uint64_t length, uint64_t *ret_done,
                  struct error *err);
     /*
-     * As io_move(), to another descriptor.  The only one that may be NULL: then
-     * octets go through memory.
+     * As io_move(), to another descriptor.  May be NULL: then octets go through
+     * memory.
      */
     bool (*move)(void *context, struct io *to, uint64_t length,
                  uint64_t *ret_done, struct error *err);
+    /*
+     * Octets that were taken before, from the one 'ago' octets before the next
+     * on; at most 'ago'.  What comes next stays the same.  NULL, or
+     * *ret_able is false: there is no way back.
+     */
+    bool (*read_again)(void *context, uint64_t ago, void *buffer, size_t length,
+                       bool *ret_able, struct error *err);
 };
 
 struct stream_source {
@@ -80,6 +88,14 @@ must_check bool source_skip(struct stream_source *s, uint64_t length,
 must_check bool source_read_buffer(struct stream_source *s,
                                    struct buffer *buffer, size_t length,
                                    const char *what, struct error *err);
+
+/*
+ * Octets from 'offset' on that were taken before.  '*ret_able' is false where
+ * the source has no way back, as a pipe has not.
+ */
+must_check bool source_read_again(struct stream_source *s, uint64_t offset,
+                                  void *buffer, size_t length, bool *ret_able,
+                                  struct error *err);
 
 uint64_t source_hole_ahead(struct stream_source *s);
 must_check bool source_skip_hole(struct stream_source *s, uint64_t length,

@@ -304,6 +304,9 @@ static void verify_free(struct verify **v)
     page_data_release(&(*v)->batch);
     pfn_set_release(&(*v)->scratch);
     pfn_set_release(&(*v)->memory);
+    pfn_set_release(&(*v)->top_tables);
+    free((*v)->p2m_pfns);
+    free((*v)->vcpu_frames);
     guest_state_release(&(*v)->state);
     free((*v)->vcpus);
     free(*v);
@@ -320,7 +323,9 @@ bool verify_stream(struct stream_source *source,
     if (!v)
         return error_set(err, ERR_NO_MEMORY, "verify");
     v->options = options;
+    v->outside = source;
     v->body.cap = VERIFY_BODY_MAX + 8;
+    v->scratch.chunks_max = v->top_tables.chunks_max = SMALL_SET_CHUNKS;
     v->vcpus = calloc(1, sizeof(*v->vcpus));
     if (!v->vcpus)
         return error_set(err, ERR_NO_MEMORY, "verify");

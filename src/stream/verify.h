@@ -4,7 +4,8 @@
  * restorers, and whether a named release would take it.
  *
  * One pass over a source that may be a pipe, in memory that does not depend on
- * the image.  Findings are reported as they are made.
+ * the image; a page that a PV guest's registers name at the end is read again,
+ * where the source has a way back.  Findings are reported as they are made.
  */
 #ifndef STREAM_VERIFY_H
 #define STREAM_VERIFY_H

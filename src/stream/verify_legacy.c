@@ -21,6 +21,10 @@ static void verify_legacy_start(struct verify *v, const struct legacy_item *it)
     if (start->unknown_blocks)
         verify_found(v, RULE_LEGACY_BLOCK, "%" PRIu32 " of another kind",
                      start->unknown_blocks);
+    v->order.guest = start->guest == LEGACY_GUEST_PV ? GUEST_PV : GUEST_HVM;
+    v->have_p2m = start->guest == LEGACY_GUEST_PV;
+    v->max_pfn = start->p2m_size - 1;
+    v->width = (uint8_t)start->guest_width;
 }
 
 static void verify_legacy_p2m(struct verify *v, const struct legacy_reader *r,
@@ -29,26 +33,33 @@ static void verify_legacy_p2m(struct verify *v, const struct legacy_reader *r,
     for (size_t i = 0; i < it->nr; i++) {
         uint64_t pfn = legacy_word(r, it->bytes, i);
 
+        verify_pv_p2m(v, i, pfn);
         if (pfn_set_add(&v->scratch, pfn) == PFN_SET_KNOWN)
             verify_found(v, RULE_LEGACY_P2M, "pfn %#" PRIx64, pfn);
     }
     pfn_set_release(&v->scratch);
 }
 
-static void verify_legacy_pages(struct verify *v, const struct legacy_reader *r,
-                                const struct legacy_item *it)
+static bool verify_legacy_pages(struct verify *v, const struct legacy_reader *r,
+                                const struct legacy_item *it, struct error *err)
 {
     v->result.nr_pages += it->frames.nr_pages;
     if (it->frames.nr_fillers)
         verify_found(v, RULE_LEGACY_FILLER, "%" PRIu32 " of them",
                      it->frames.nr_fillers);
+    for (uint32_t i = 0; i < it->frames.nr_frames; i++)
+        verify_memory_note(v, frame_pfn(it->frames.words[i]), 1,
+                           frame_type(it->frames.words[i]));
     if (r->start.guest == LEGACY_GUEST_PV)
-        return;
+        /* Compressed pages are not unpacked. */
+        return !it->frames.here ||
+               verify_pv_pages(v, it->frames.words, it->frames.nr_frames, err);
     for (uint32_t i = 0; i < it->frames.nr_frames; i++)
         if (frame_type_table_level(frame_type(it->frames.words[i])))
             verify_found(v, RULE_LEGACY_HVM_TYPE, "pfn %#" PRIx64 ", type %u",
                          frame_pfn(it->frames.words[i]),
                          frame_type(it->frames.words[i]));
+    return true;
 }
 
 static void verify_legacy_param(struct verify *v, const struct legacy_item *it)
@@ -61,6 +72,7 @@ static void verify_legacy_param(struct verify *v, const struct legacy_item *it)
         verify_found(v, RULE_LEGACY_PARAM, "parameter %" PRIu32,
                      it->param.index);
     v->legacy_params |= bit;
+    verify_ring(v, it->param.index, it->param.value);
 }
 
 static void verify_legacy_toolstack(struct verify *v,
@@ -104,13 +116,27 @@ static bool verify_device_model(struct verify *v, const struct legacy_item *it,
     return true;
 }
 
-static void verify_round_end(struct verify *v, const struct legacy_reader *r)
+static void verify_legacy_vcpu(struct verify *v, const struct legacy_item *it)
+{
+    const struct vcpu_blob basic = {.vcpu = it->vcpu.id,
+                                    .bytes = it->vcpu.basic,
+                                    .length = it->vcpu.basic_length};
+
+    v->legacy_vcpu0 |= basic.vcpu == 0;
+    verify_pv_context(v, &basic);
+}
+
+static bool verify_round_end(struct verify *v, const struct legacy_reader *r,
+                             struct error *err)
 {
     if (r->start.guest == LEGACY_GUEST_PV && !v->legacy_vcpu0)
         verify_found(v, RULE_LEGACY_NO_VCPU0, "none");
     v->legacy_vcpu0 = false;
     v->legacy_params = 0;
     v->legacy_rounds++;
+    verify_rings_round_end(v);
+    return r->start.guest != LEGACY_GUEST_PV ||
+           verify_pv_round_end(v, true, err);
 }
 
 static bool verify_legacy_item(struct verify *v, const struct legacy_reader *r,
@@ -124,8 +150,7 @@ static bool verify_legacy_item(struct verify *v, const struct legacy_reader *r,
         verify_legacy_p2m(v, r, it);
         break;
     case LEGACY_PAGES:
-        verify_legacy_pages(v, r, it);
-        break;
+        return verify_legacy_pages(v, r, it, err);
     case LEGACY_COMPRESSED:
         verify_found(v, RULE_LEGACY_COMPRESSED, "%" PRIu64 " octets",
                      it->length);
@@ -151,7 +176,7 @@ static bool verify_legacy_item(struct verify *v, const struct legacy_reader *r,
             verify_found(v, RULE_LEGACY_NO_MAP, "none");
         break;
     case LEGACY_VCPU:
-        v->legacy_vcpu0 |= it->vcpu.id == 0;
+        verify_legacy_vcpu(v, it);
         break;
     case LEGACY_HVM_CONTEXT:
         verify_hvm_context(v, it->bytes, (uint32_t)it->length);
@@ -159,18 +184,21 @@ static bool verify_legacy_item(struct verify *v, const struct legacy_reader *r,
     case LEGACY_DEVICE_MODEL:
         return verify_device_model(v, it, err);
     case LEGACY_ROUND_END:
-        verify_round_end(v, r);
-        break;
+        return verify_round_end(v, r, err);
     case LEGACY_CUT_OFF:
         v->offset = it->why->offset;
         verify_found(v, RULE_ENDS_CHECKPOINTED, "%s", it->why->text);
+        break;
+    case LEGACY_MAGIC_PFNS:
+        verify_ring(v, HVM_PARAM_INDEX_IOREQ_PFN, it->magic.ioreq);
+        verify_ring(v, HVM_PARAM_INDEX_BUFIOREQ_PFN, it->magic.bufioreq);
+        verify_ring(v, HVM_PARAM_INDEX_STORE_PFN, it->magic.store);
         break;
     case LEGACY_VCPUS:
     case LEGACY_LAST_CHECKPOINT:
     case LEGACY_ENABLE_COMPRESSION:
     case LEGACY_UNMAPPED:
     case LEGACY_SHARED_INFO:
-    case LEGACY_MAGIC_PFNS:
     case LEGACY_END:
         break;
     }

@@ -9,22 +9,6 @@
 
 #define CPUS_MAX 64u /* bits of hvm_cpus */
 
-void verify_noncoop_frames(struct verify *v, uint64_t pfn, uint32_t nr,
-                           unsigned int type)
-{
-    if (v->order.guest != GUEST_HVM)
-        return;
-    if (type == FRAME_XTAB || type == FRAME_BROKEN)
-        pfn_set_clear_run(&v->memory, pfn, nr);
-    else if (!pfn_set_add_run(&v->memory, pfn, nr, false))
-        v->memory_partial = true;
-}
-
-bool verify_memory_has(const struct verify *v, uint64_t gfn)
-{
-    return v->memory_partial || pfn_set_has(&v->memory, gfn);
-}
-
 /* A page that the guest has given to Xen, or one of Xen's over nothing. */
 static void expect(struct verify *v, uint64_t gfn, bool memory,
                    const char *what)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the parts of the verifier share: verify.c, verify_xl.c, verify_xc.c. */
+/* What the parts of the verifier share. */
 #ifndef STREAM_VERIFY_PRIVATE_H
 #define STREAM_VERIFY_PRIVATE_H
 
@@ -8,8 +8,10 @@
 #include "stream/pfn_set.h"
 #include "stream/stream_reader.h"
 #include "stream/verify.h"
+#include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_order.h"
 #include "stream/xc/xc_page_data.h"
+#include "stream/xc/xc_x86_pv.h"
 
 enum verify_rule_id {
 #define VERIFY_RULE(symbol, id, severity, refused, explanation) RULE_##symbol,
@@ -25,13 +27,30 @@ struct vcpu_seen {
     uint8_t kinds[XCSTREAM_PV_VCPUS_MAX]; /* bit per kind */
 };
 
+/* Frames that the registers of a PV guest's vCPU name. */
+struct vcpu_frames {
+    uint64_t offset; /* of the record; 0: none in this round */
+    uint64_t start_info;
+    uint64_t cr3, cr1;
+    bool has_cr1;
+    uint32_t nr_gdt;
+    uint64_t gdt[PV_GDT_FRAMES];
+};
+
+/* Of a P2M no more frames than this are kept: those of a guest of 1 TiB. */
+#define P2M_FRAMES_KEPT ((size_t)1 << 19)
+
+/* Chunks of those sets that need not hold a guest's whole memory: 4 MiB. */
+#define SMALL_SET_CHUNKS 128
+
 /* Parameters that name a frame which a restore maps, to find it empty. */
 #define RING_PARAMS 4
 
 struct ring_param {
     bool given;
     uint64_t gfn;
-    uint64_t offset; /* of the HVM_PARAMS that has it */
+    uint64_t offset; /* of the record that has it */
+    const char *where;
 };
 
 struct verify {
@@ -66,11 +85,23 @@ struct verify {
     struct vcpu_seen *vcpus; /* owned */
     struct pfn_set scratch;  /* empty between records */
 
+    /* What the frames are that have come: verify_memory.c. */
+    struct pfn_set memory;     /* pages; of a PV guest, no page tables */
+    struct pfn_set top_tables; /* of a PV guest */
+    bool memory_partial;       /* there were more than can be kept */
+
+    /* What a PV guest has in them, and says of them: verify_pv.c. */
+    struct stream_source *outside; /* as it was given; borrowed */
+    uint64_t *p2m_pfns;            /* owned: pfn + 1, or 0 */
+    size_t nr_p2m_pfns;
+    uint64_t p2m_offset;             /* of the record that has them */
+    struct vcpu_frames *vcpu_frames; /* owned; NULL before the first */
+    uint32_t nr_vcpu_frames;         /* of this round; one past the last */
+    uint64_t pages_offset;           /* of the first PAGE_DATA; 0: none */
+
     /* A guest that does not help: verify_noncoop.c. */
     struct guest_state state; /* the parts so far */
     bool state_bad;           /* reported */
-    struct pfn_set memory;    /* of an HVM guest, and for its rings */
-    bool memory_partial;      /* ... and more than can be kept */
     uint64_t hvm_cpus;        /* set of vCPUs with registers */
 
     /* A legacy image. */
@@ -101,14 +132,42 @@ must_check bool verify_libxc_record(struct verify *v,
 void verify_hvm_context(struct verify *v, const uint8_t *bytes,
                         uint32_t length);
 
+/* verify_memory.c */
+/* Frames that have come, in the order in which they come. */
+void verify_memory_note(struct verify *v, uint64_t pfn, uint32_t nr,
+                        unsigned int type);
+/* Whether a frame was last sent as a page, as far as that is known. */
+bool verify_memory_has(const struct verify *v, uint64_t pfn);
+/* Whether a PV guest's frame was last sent as a table of the top level. */
+bool verify_memory_has_top(const struct verify *v, uint64_t pfn);
+
+/* verify_pv.c: of a guest whose width is known. */
+/* The pages of these frames, which come next; page tables are looked at. */
+must_check bool verify_pv_pages(struct verify *v, const uint64_t *frames,
+                                uint32_t nr_frames, struct error *err);
+/* Frame 'index' of the P2M, below P2M_FRAMES_KEPT. */
+void verify_pv_p2m(struct verify *v, uint64_t index, uint64_t pfn);
+void verify_pv_context(struct verify *v, const struct vcpu_blob *basic);
+/*
+ * The end of a round: everything named must be there by now.  Start info is
+ * looked at in a plain image, at its END.
+ */
+must_check bool verify_pv_round_end(struct verify *v, bool end,
+                                    struct error *err);
+
+/* A parameter of the record at hand, which may name a ring's frame. */
+void verify_ring(struct verify *v, uint64_t index, uint64_t gfn);
+/*
+ * At the end of a round, as pages may follow the parameters.  A restorer of ours
+ * fails without such a frame; stock's goes on, and the guest has no ring.  Of a
+ * guest that does not help more is asked (verify_noncoop.c).
+ */
+void verify_rings_round_end(struct verify *v);
+
 /* verify_noncoop.c */
 void verify_noncoop(struct verify *v, const struct record *rec);
-/* A frame of the memory, and a vCPU with registers, for the parts to come. */
-void verify_noncoop_frames(struct verify *v, uint64_t pfn, uint32_t nr,
-                           unsigned int type);
+/* A vCPU with registers, for the parts to come. */
 void verify_noncoop_cpu(struct verify *v, uint32_t vcpu);
-/* Whether a frame was sent as memory, as far as that is known. */
-bool verify_memory_has(const struct verify *v, uint64_t gfn);
 
 /* verify_legacy.c: 'v->image' is open. */
 must_check bool verify_legacy(struct verify *v, struct error *err);

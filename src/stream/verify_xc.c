@@ -127,8 +127,8 @@ static void verify_frames(struct verify *v, const struct page_data *pd)
     }
     for (uint32_t i = 0; i < pd->nr_frames; i += nr) {
         nr = frames_alike(&pd->frames[i], pd->nr_frames - i);
-        verify_noncoop_frames(v, frame_pfn(pd->frames[i]), nr,
-                              frame_type(pd->frames[i]));
+        verify_memory_note(v, frame_pfn(pd->frames[i]), nr,
+                           frame_type(pd->frames[i]));
         pfn_set_clear_run(&v->scratch, frame_pfn(pd->frames[i]), nr);
     }
 }
@@ -154,10 +154,15 @@ static bool verify_page_data(struct verify *v, const struct record_head *head,
     if (pd->nr_frames > XCSTREAM_BATCH_MAX)
         verify_found(v, RULE_PAGES_BATCH, "%" PRIu32, pd->nr_frames);
     verify_frames(v, pd);
-    if (v->scratch.nr_chunks > PFN_SET_CHUNKS_MAX / 2)
+    if (v->scratch.nr_chunks > SMALL_SET_CHUNKS / 2)
         pfn_set_release(&v->scratch);
-    return source_skip(v->reader.source, (uint64_t)pd->nr_pages * PAGE_SIZE,
-                       "PAGE_DATA", err) &&
+    if (v->pages_offset == 0)
+        v->pages_offset = head->offset;
+    return (v->order.guest == GUEST_PV
+                ? verify_pv_pages(v, pd->frames, pd->nr_frames, err)
+                : source_skip(v->reader.source,
+                              (uint64_t)pd->nr_pages * PAGE_SIZE, "PAGE_DATA",
+                              err)) &&
            record_read_padding(v->reader.source, head, &padding_zero, err);
 }
 
@@ -187,6 +192,7 @@ static void verify_p2m_frames(struct verify *v, const struct record *rec)
 {
     struct p2m_frames list;
     struct error problem = {0};
+    uint64_t first = 0;
 
     if (!p2m_frames_decode(rec, v->width, &list, &problem)) {
         verify_found(v, RULE_P2M_BODY, "%s", problem.text);
@@ -195,10 +201,14 @@ static void verify_p2m_frames(struct verify *v, const struct record *rec)
     v->have_p2m = true;
     if (list.last_pfn > v->max_pfn)
         v->max_pfn = list.last_pfn;
+    if (v->width != 0)
+        first = list.first_pfn / p2m_entries_per_frame(v->width);
     for (size_t i = 0; i < list.nr_frames; i++) {
         uint64_t pfn = p2m_frames_pfn(&list, i);
 
-        if (pfn > v->max_pfn)
+        if (v->width != 0 && first + i < P2M_FRAMES_KEPT)
+            verify_pv_p2m(v, first + i, pfn);
+        else if (pfn > v->max_pfn)
             verify_found(v, RULE_P2M_BEYOND,
                          "pfn %#" PRIx64 ", P2M to %#" PRIx64, pfn, v->max_pfn);
         if (pfn_set_add(&v->scratch, pfn) == PFN_SET_KNOWN)
@@ -248,6 +258,8 @@ static void verify_vcpu(struct verify *v, const struct record *rec)
         return;
     }
     *seen |= kind;
+    if (rec->type == XCREC_X86_PV_VCPU_BASIC && v->width != 0)
+        verify_pv_context(v, &blob);
     if (rec->type == XCREC_X86_PV_VCPU_EXTENDED && verify_before(v, 14) &&
         blob.length != XCSTREAM_VCPU_EXTENDED_MAX)
         verify_found(v, RULE_FOR_EXTENDED, "%" PRIu32 " octets", blob.length);
@@ -295,48 +307,6 @@ void verify_hvm_context(struct verify *v, const uint8_t *bytes, uint32_t length)
         verify_found(v, RULE_HVM_AFTER_END, "%zu octets", cursor_left(&c));
 }
 
-static const uint32_t ring_params[RING_PARAMS] = {
-    HVM_PARAM_INDEX_STORE_PFN,
-    HVM_PARAM_INDEX_CONSOLE_PFN,
-    HVM_PARAM_INDEX_IOREQ_PFN,
-    HVM_PARAM_INDEX_BUFIOREQ_PFN,
-};
-
-static void note_ring(struct verify *v, const struct hvm_param *param,
-                      uint64_t offset)
-{
-    for (size_t i = 0; i < RING_PARAMS; i++)
-        if (param->index == ring_params[i])
-            v->rings[i] = (struct ring_param){true, param->value, offset};
-}
-
-/*
- * At the end of a round, as pages may follow the parameters.  A restorer of ours
- * fails without such a frame; stock's goes on, and the guest has no ring.  Of a
- * guest that does not help more is asked (verify_noncoop.c).
- */
-static void verify_rings(struct verify *v)
-{
-    struct ring_param rings[RING_PARAMS];
-    const char *where = v->where;
-    uint64_t offset = v->offset;
-
-    memcpy(rings, v->rings, sizeof(rings));
-    memset(v->rings, 0, sizeof(v->rings));
-    if (v->state.present)
-        return;
-    for (size_t i = 0; i < RING_PARAMS; i++) {
-        if (!rings[i].given || verify_memory_has(v, rings[i].gfn))
-            continue;
-        v->where = "HVM_PARAMS";
-        v->offset = rings[i].offset;
-        verify_found(v, RULE_PARAMS_FRAME, "%s: frame %#" PRIx64,
-                     hvm_param_name(ring_params[i]), rings[i].gfn);
-    }
-    v->where = where;
-    v->offset = offset;
-}
-
 static void verify_hvm_params(struct verify *v, const struct record *rec)
 {
     struct hvm_params params;
@@ -362,7 +332,7 @@ static void verify_hvm_params(struct verify *v, const struct record *rec)
             verify_found(v, RULE_PARAMS_TWICE, "%s",
                          hvm_param_name(param.index));
         seen |= UINT64_C(1) << param.index;
-        note_ring(v, &param, rec->offset);
+        verify_ring(v, param.index, param.value);
         if ((param.index == HVM_PARAM_INDEX_VM86_TSS_SIZED &&
              verify_before(v, PARAM_VM86_TSS_SIZED_SINCE)) ||
             (param.index == HVM_PARAM_INDEX_MCA_CAP &&
@@ -416,18 +386,22 @@ static void verify_msrs(struct verify *v, const struct record *rec)
 }
 
 /* END and CHECKPOINT: what the round lacks that no order rule can tell. */
-static void verify_round_end(struct verify *v, uint32_t type)
+static bool verify_round_end(struct verify *v, uint32_t type, struct error *err)
 {
     if (v->order.guest == GUEST_PV &&
         (v->order.seen & UINT32_C(1) << XCREC_X86_PV_VCPU_BASIC) &&
         !(v->vcpus->kinds[0] & 1))
         verify_found(v, RULE_VCPU_NO_ZERO, "other vCPUs only");
-    verify_rings(v);
+    verify_rings_round_end(v);
+    if (v->order.guest == GUEST_PV &&
+        !verify_pv_round_end(v, type == XCREC_END, err))
+        return false;
     if (type != XCREC_CHECKPOINT)
-        return;
+        return true;
     memset(v->vcpus, 0, sizeof(*v->vcpus));
     if (v->nr_checkpoints++ == 0)
         verify_found(v, RULE_CHECKPOINTED, "CHECKPOINT");
+    return true;
 }
 
 static void verify_body(struct verify *v, const struct record *rec)
@@ -493,8 +467,9 @@ bool verify_libxc_record(struct verify *v, const struct stream_item *item,
         verify_found(v, RULE_XC_OPTIONAL_CHECKPOINT, "type %#" PRIx32,
                      head->type);
 
-    if (head->type == XCREC_END || head->type == XCREC_CHECKPOINT)
-        verify_round_end(v, head->type);
+    if ((head->type == XCREC_END || head->type == XCREC_CHECKPOINT) &&
+        !verify_round_end(v, head->type, err))
+        return false;
     if (head->type == XCREC_PAGE_DATA)
         return verify_page_data(v, head, err);
     if (!info || (info->use != RECORD_CURRENT && info->use != RECORD_NONCOOP))

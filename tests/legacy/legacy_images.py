@@ -18,6 +18,17 @@ SIGNATURES = {
     "remus": b"RemusDeviceModelState",
 }
 CONTEXT_SIZE = {64: 0x1430, 32: 0xAF0}
+# A PV guest's frames that its registers, and start info, name.
+START_INFO, GDT = 10, 11
+# Frames of rings, of guests of either kind.
+STORE, CONSOLE, IOREQ, BUFIOREQ = 12, 14, 20, 21
+TOP_TABLE = {64: 4, 32: 3}
+# Offsets in start info (store, console) and in a context.
+START_INFO_RINGS = {64: (56, 72), 32: (44, 52)}
+CONTEXT = {64: {"edx": 616, "gdt_frames": 4832, "gdt_ents": 4960,
+                "cr1": 4992, "cr3": 5008},
+           32: {"edx": 524, "gdt_frames": 2640, "gdt_ents": 2704,
+                "cr3": 2728}}
 PARAM_CHUNKS = {"ident_pt": -3, "vm86_tss": -4, "console": -8, "ioports": -10,
                 "viridian": -11, "genid": -14, "paging": -15, "monitor": -16,
                 "sharing": -17, "ioreq_server": -19, "nr_ioreq": -20,
@@ -82,10 +93,42 @@ class Image:
     def page(self, pfn):
         if pfn % 50 > 35:
             return bytes(PAGE)
-        return self.random.getrandbits(PAGE * 8).to_bytes(PAGE, "little")
+        if self.is_table(pfn):
+            return b"".join(struct.pack("<Q", self.table_entry())
+                            for _ in range(PAGE // 8))
+        page = bytearray(
+            self.random.getrandbits(PAGE * 8).to_bytes(PAGE, "little"))
+        if self.guest == "pv" and pfn == START_INFO:
+            for at, ring in zip(START_INFO_RINGS[self.guest_width],
+                                (STORE, CONSOLE)):
+                self.put_word(page, at, ring)
+        return bytes(page)
+
+    def table_entry(self):
+        """Of a frame that the guest has, or any octets that name none."""
+        entry = self.random.getrandbits(64)
+        if entry & 1:
+            return (entry >> 32) % self.frames << 12 | 1
+        return entry
+
+    def put_word(self, octets, at, value):
+        struct.pack_into("<Q" if self.guest_width == 64 else "<I", octets, at,
+                         value)
+
+    def is_table(self, pfn):
+        return self.guest == "pv" and self.frame_type(pfn) in (
+            1, 2, 3, 4, 9, 0xA, 0xB, 0xC)
+
+    def p2m_frames(self):
+        per_frame = PAGE // (self.guest_width // 8)
+        nr = (self.frames - 1) // per_frame + 1
+        return range(self.frames - nr, self.frames)
 
     def frame_type(self, pfn):
-        if not self.types:
+        top = TOP_TABLE[self.guest_width]
+        if self.guest == "pv" and pfn == top:
+            return top
+        if not self.types or self.guest == "pv" and pfn in self.p2m_frames():
             return 0
         if pfn % 97 == 13:
             return 0xF
@@ -117,9 +160,7 @@ class Image:
             data = b"".join(name + struct.pack("<I", len(body)) + body
                             for name, body in blocks)
             out += self.ul(-1) + struct.pack("<I", len(data)) + data
-        per_frame = PAGE // (self.guest_width // 8)
-        nr = (self.frames - 1) // per_frame + 1
-        return out + self.ul(*range(self.frames - nr, self.frames))
+        return out + self.ul(*self.p2m_frames())
 
     def batch_chunk(self, pfns):
         words, pages = [], b""
@@ -180,7 +221,8 @@ class Image:
     def closing_chunks(self):
         out = self.vcpu_info() if self.vcpu_chunk else b""
         for number, name in enumerate(self.params):
-            out += struct.pack("<iIQ", PARAM_CHUNKS[name], 0, 0xFE000 + number)
+            value = CONSOLE if name == "console" else 0xFE000 + number
+            out += struct.pack("<iIQ", PARAM_CHUNKS[name], 0, value)
         if self.toolstack is not None:
             out += struct.pack("<iI", -18, len(self.toolstack)) + \
                 self.toolstack
@@ -190,20 +232,28 @@ class Image:
 
     def tail(self):
         if self.guest == "hvm":
-            out = struct.pack("<QQQI", 0xFEFF0, 0xFEFF1, 0xFEFF2,
+            out = struct.pack("<QQQI", IOREQ, BUFIOREQ, STORE,
                               len(self.context)) + self.context
             return out + (self.model_record() if self.device_model else b"")
         out = struct.pack("<I", self.unmapped)
         out += self.ul(*range(self.unmapped))
         for vcpu in sorted(self.vcpus):
-            size = CONTEXT_SIZE[self.guest_width]
-            out += bytes([vcpu & 0xFF]) * size
+            out += self.context_of(vcpu)
             if self.extended:
                 out += bytes([0x40 | vcpu & 0x3F]) * 128
             if self.xsave:
                 out += struct.pack("<QQ", 7, self.xsave)
                 out += bytes([0x80 | vcpu & 0x7F]) * self.xsave
         return out + bytes(range(256)) * 16
+
+    def context_of(self, vcpu):
+        octets = bytearray([vcpu & 0xFF]) * CONTEXT_SIZE[self.guest_width]
+        top = TOP_TABLE[self.guest_width] << 12
+        values = {"edx": START_INFO, "gdt_frames": GDT, "gdt_ents": 16,
+                  "cr1": top | 1, "cr3": top}
+        for name, at in CONTEXT[self.guest_width].items():
+            self.put_word(octets, at, values[name])
+        return bytes(octets)
 
     def model_record(self):
         out = SIGNATURES[self.signature]
@@ -232,7 +282,9 @@ class Image:
             for count, pfn in enumerate(changed):
                 old = self.pages[pfn]
                 new = bytearray(old)
-                if count % 3 == 1:
+                if self.is_table(pfn) or pfn == START_INFO:
+                    pass
+                elif count % 3 == 1:
                     at = 4 * (count % 900)
                     new[at:at + 40] = bytes([number + 1] * 40)
                 elif count % 3 == 2:

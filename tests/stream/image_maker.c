@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "stream/hvm/hvm_context.h"
+#include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_common.h"
 #include "stream/xc/xc_headers.h"
 #include "stream/xc/xc_page_data.h"
@@ -25,8 +26,18 @@ enum special {
     SPECIAL_MAX = SPECIAL_BUFIOREQ,
 };
 
+/* Of a PV guest those that its registers, and start info, name. */
+enum pv_special {
+    PV_CONSOLE = 1,
+    PV_STORE,
+    PV_START_INFO,
+    PV_GDT,
+    PV_TOP_TABLE,
+    PV_SPECIAL_MAX = PV_TOP_TABLE,
+};
+
 /* In an image of fewer frames some share frame 0. */
-static uint64_t special_pfn(const struct image_options *o, enum special which)
+static uint64_t special_pfn(const struct image_options *o, unsigned int which)
 {
     return o->nr_frames > which ? o->nr_frames - which : 0;
 }
@@ -50,10 +61,22 @@ static uint8_t guest_width(const struct image_options *o)
     return o->guest == IMAGE_PV32 ? 4 : 8;
 }
 
+/* The P2M's own frames, which come first, and those that registers name. */
+static bool is_pv_special(const struct image_options *o, uint32_t pfn)
+{
+    return pfn + PV_SPECIAL_MAX >= o->nr_frames ||
+           pfn < p2m_frames_expected(0, o->nr_frames - 1, guest_width(o));
+}
+
 /* Ordinary memory, with the occasional page table, hole and broken frame. */
 static unsigned int type_of(const struct image_options *o, uint32_t pfn)
 {
     if (!guest_is_pv(o) && pfn + SPECIAL_MAX >= o->nr_frames)
+        return FRAME_NOTAB;
+    if (guest_is_pv(o) && pfn == special_pfn(o, PV_TOP_TABLE))
+        return (guest_width(o) == 4 ? FRAME_L3TAB : FRAME_L4TAB) |
+               FRAME_PIN_BIT;
+    if (guest_is_pv(o) && is_pv_special(o, pfn))
         return FRAME_NOTAB;
     if (pfn % 13 == 7)
         return FRAME_XTAB;
@@ -66,19 +89,40 @@ static unsigned int type_of(const struct image_options *o, uint32_t pfn)
     return FRAME_NOTAB;
 }
 
-static void append_page(struct buffer *b, uint32_t pfn, uint64_t *random)
+/* A page table's entry: of a page that is there, or any octets. */
+static uint64_t table_entry(const struct image_options *o, uint64_t random)
 {
+    return random & 2 ? pte_with_frame(PTE_PRESENT, random % o->nr_frames)
+                      : random & ~PTE_PRESENT;
+}
+
+static void fill_page(const struct image_options *o, uint32_t pfn,
+                      uint8_t *page, uint64_t *random)
+{
+    const struct pv_layout *wide = pv_layout_of(8);
+    bool table = frame_type_table_level(type_of(o, pfn)) != 0;
+
+    for (size_t i = 0; i < PAGE_SIZE; i += 512) {
+        uint64_t value = next_random(random);
+
+        pv_word_set(wide, page, i, table ? table_entry(o, value) : value);
+    }
+}
+
+static void append_page(const struct image_options *o, struct buffer *b,
+                        uint32_t pfn, uint64_t *random)
+{
+    const struct pv_layout *l = pv_layout_of(guest_width(o));
     uint8_t *page = buffer_extend(b, PAGE_SIZE);
 
     if (!page)
         return;
     memset(page, 0, PAGE_SIZE);
-    if (pfn % 4 == 0)
-        return; /* some pages are zero */
-    for (size_t i = 0; i < PAGE_SIZE; i += 512) {
-        uint64_t value = next_random(random);
-
-        memcpy(page + i, &value, sizeof(value));
+    if (pfn % 4 != 0) /* some pages are zero */
+        fill_page(o, pfn, page, random);
+    if (guest_is_pv(o) && pfn == special_pfn(o, PV_START_INFO)) {
+        pv_word_set(l, page, l->store_mfn, special_pfn(o, PV_STORE));
+        pv_word_set(l, page, l->console_mfn, special_pfn(o, PV_CONSOLE));
     }
 }
 
@@ -93,7 +137,7 @@ static void append_batch(const struct image_options *o, struct buffer *b,
         buffer_u64(b, frame_word(type_of(o, first + i), first + i));
     for (uint32_t i = 0; i < nr; i++)
         if (frame_type_has_page(type_of(o, first + i)))
-            append_page(b, first + i, random);
+            append_page(o, b, first + i, random);
     record_end(b, begun);
 }
 
@@ -140,17 +184,24 @@ static void append_static(const struct image_options *o, struct buffer *b)
 
 static void append_vcpus(const struct image_options *o, struct buffer *b)
 {
-    static const uint8_t zeroes[XCSTREAM_VCPU_BASIC_64];
+    static const uint8_t zeroes[128];
     static const uint8_t msr[16] = {0x80, 0, 0, 0xc0};
-    uint32_t basic =
-        guest_width(o) == 4 ? XCSTREAM_VCPU_BASIC_32 : XCSTREAM_VCPU_BASIC_64;
+    const struct pv_layout *l = pv_layout_of(guest_width(o));
+    uint64_t top = special_pfn(o, PV_TOP_TABLE);
+    uint8_t context[XCSTREAM_VCPU_BASIC_64] = {0};
 
+    pv_word_set(l, context, l->edx, special_pfn(o, PV_START_INFO));
+    pv_word_set(l, context, l->gdt_ents, 16);
+    pv_word_set(l, context, l->gdt_frames, special_pfn(o, PV_GDT));
+    pv_word_set(l, context, l->cr3, pv_frame_to_cr3(l, top));
+    if (l->cr1)
+        pv_word_set(l, context, l->cr1, top << PAGE_SHIFT | 1);
     for (uint32_t vcpu = 0; vcpu < o->nr_vcpus; vcpu++) {
         const struct vcpu_blob blobs[] = {
-            {XCREC_X86_PV_VCPU_BASIC,    vcpu, 0, zeroes, basic},
-            {XCREC_X86_PV_VCPU_EXTENDED, vcpu, 0, zeroes, 128  },
-            {XCREC_X86_PV_VCPU_XSAVE,    vcpu, 0, zeroes, 16   },
-            {XCREC_X86_PV_VCPU_MSRS,     vcpu, 0, msr,    16   },
+            {XCREC_X86_PV_VCPU_BASIC,    vcpu, 0, context, l->context_size},
+            {XCREC_X86_PV_VCPU_EXTENDED, vcpu, 0, zeroes,  128            },
+            {XCREC_X86_PV_VCPU_XSAVE,    vcpu, 0, zeroes,  16             },
+            {XCREC_X86_PV_VCPU_MSRS,     vcpu, 0, msr,     16             },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(blobs); i++)
@@ -291,6 +342,10 @@ bool image_make(const struct image_options *options, struct buffer *out,
         o.nr_vcpus = 1;
     if (o.version == 0)
         o.version = 3;
+    if (guest_is_pv(&o) && o.nr_frames <= PV_SPECIAL_MAX)
+        return error_set(err, ERR_USAGE,
+                         "image: at least %d frames for a PV guest",
+                         PV_SPECIAL_MAX + 1);
     if (o.nr_frames > 32768)
         return error_set(err, ERR_USAGE, "image: at most 32768 frames");
 

@@ -3,7 +3,7 @@
 
 #include <sys/mman.h>
 
-#include "engine/guest_x86_pv.h"
+#include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_x86_hvm.h"
 #include "unit.h"
 

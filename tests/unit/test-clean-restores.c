@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What verify calls clean, restore accepts: HVM images, whole and with one
- * thing changed (a bit, a record left out, twice, or in another's place), are
- * judged, and restored on a host that has room for them.
+ * What verify calls clean, restore accepts: images of HVM and PV guests, whole
+ * and with one thing changed (a bit, a record left out, twice, or in another's
+ * place), are judged, and restored on a host that has room for them.
  *
  * The other way does not hold: verify knows of more than a restore looks at.
- * Nor does this one for PV, whose page tables only a restore looks at.
+ * What only a hypervisor can tell is the host's: whether it pins a page table.
  */
 #include "engine_fixture.h"
 #include "image_maker.h"
 #include "stream/verify.h"
 #include "stream/xc/xc_headers.h"
+#include "stream/xc/xc_page_data.h"
 #include "stream/xc/xc_records.h"
 #include "unit.h"
 
 #define FIRST_RECORD \
     ((size_t)(XCSTREAM_IMAGE_HEADER_SIZE + XCSTREAM_DOMAIN_HEADER_SIZE))
+
+/* Every so many bits one is changed. */
+#define BITS_STEP       17
+#define TABLE_BITS_STEP 601
+
+#define START_INFO_OCTETS 96
 
 struct property {
     struct engine_fixture f;
@@ -95,12 +102,29 @@ static size_t telling_octets(const struct buffer *image, size_t at)
 }
 
 static void flip_bits(struct property *p, struct buffer *image, size_t from,
-                      size_t end)
+                      size_t end, size_t step)
 {
-    for (size_t bit = from * 8; bit < end * 8; bit += 17) {
+    for (size_t bit = from * 8; bit < end * 8; bit += step) {
         image->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         try_image(p, image, "bit", bit);
         image->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+/* Page tables, and of other pages what start info would say there. */
+static void flip_pages(struct property *p, struct buffer *image, size_t frames,
+                       size_t pages)
+{
+    for (size_t word = frames, page = pages; word < pages; word += 8) {
+        unsigned int type = image->bytes[word + 7] >> 4;
+
+        if (!frame_type_has_page(type))
+            continue;
+        if (frame_type_table_level(type))
+            flip_bits(p, image, page, page + PAGE_SIZE, TABLE_BITS_STEP);
+        else
+            flip_bits(p, image, page, page + START_INFO_OCTETS, BITS_STEP);
+        page += PAGE_SIZE;
     }
 }
 
@@ -138,14 +162,20 @@ static void change_everything(struct property *p,
     struct buffer image = {.cap = (size_t)64 << 20};
     struct error err;
 
-    p->f.target_type = GUEST_X86_HVM;
+    p->f.target_type =
+        options->guest == IMAGE_HVM ? GUEST_X86_HVM : GUEST_X86_PV;
     assert_ok(image_make(options, &image, &err), err);
     try_image(p, &image, "nothing changed", 0);
-    flip_bits(p, &image, 1, FIRST_RECORD);
+    flip_bits(p, &image, 1, FIRST_RECORD, BITS_STEP);
     for (size_t at = FIRST_RECORD; at < image.length;
          at += size_at(&image, at)) {
+        size_t telling = at + telling_octets(&image, at);
+
         shuffle_record(p, &image, at);
-        flip_bits(p, &image, at, at + telling_octets(&image, at));
+        flip_bits(p, &image, at, telling, BITS_STEP);
+        if (options->guest != IMAGE_HVM &&
+            head_at(&image, at).type == XCREC_PAGE_DATA)
+            flip_pages(p, &image, at + PAGE_DATA_HEAD_SIZE(0), telling);
     }
     buffer_release(&image);
 }
@@ -153,10 +183,13 @@ static void change_everything(struct property *p,
 static void what_is_clean_is_restored(void **state)
 {
     static const struct image_options kinds[] = {
-        {.guest = IMAGE_HVM, .version = 3, .nr_frames = 12, .nr_vcpus = 2   },
-        {.guest = IMAGE_HVM, .version = 2, .nr_frames = 12, .rounds = 1     },
-        {.guest = IMAGE_HVM, .version = 3, .nr_frames = 12, .verify = true  },
-        {.guest = IMAGE_HVM, .version = 3, .nr_frames = 12, .optional = true},
+        {.guest = IMAGE_HVM,  .version = 3, .nr_frames = 12, .nr_vcpus = 2   },
+        {.guest = IMAGE_HVM,  .version = 2, .nr_frames = 12, .rounds = 1     },
+        {.guest = IMAGE_HVM,  .version = 3, .nr_frames = 12, .verify = true  },
+        {.guest = IMAGE_HVM,  .version = 3, .nr_frames = 12, .optional = true},
+        {.guest = IMAGE_PV64, .version = 3, .nr_frames = 20, .nr_vcpus = 2   },
+        {.guest = IMAGE_PV64, .version = 2, .nr_frames = 20, .rounds = 1     },
+        {.guest = IMAGE_PV32, .version = 3, .nr_frames = 20, .verify = true  },
     };
     struct property p = {0};
 

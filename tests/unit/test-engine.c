@@ -9,9 +9,9 @@
 
 #include "engine_fixture.h"
 #include "stream/record.h"
+#include "stream/xc/pv_layout.h"
 #include "stream/xc/xc_wire.h"
-
-#include "engine/guest_x86_pv.h"
+#include "stream/xc/xc_x86_pv.h"
 
 static int open_fixture(void **state)
 {
@@ -625,6 +625,62 @@ static void missing_records_are_noticed(void **state)
     a_missing_record_is_noticed(f, XCREC_PAGE_DATA, "pfn");
 }
 
+/* Its P2M in one piece per frame; without the piece number 'missing'. */
+static bool restore_in_pieces(struct engine_fixture *f, uint32_t missing,
+                              struct error *err)
+{
+    struct buffer out = {.cap = (size_t)64 << 20};
+    struct p2m_frames list;
+    struct record rec = {.type = XCREC_X86_PV_P2M_FRAMES};
+    struct record_head head;
+    size_t length,
+        at = XCSTREAM_IMAGE_HEADER_SIZE + XCSTREAM_DOMAIN_HEADER_SIZE;
+    uint8_t *bytes = fixture_image(f, &length);
+    bool ok;
+
+    for (;; at += (size_t)record_size(head.length)) {
+        head = record_head_decode(bytes + at, ORDER_LITTLE, at);
+        if (head.type == rec.type)
+            break;
+    }
+    rec.body = bytes + at + RECORD_HEAD_SIZE;
+    rec.length = head.length;
+    assert_ok(p2m_frames_decode(&rec, 8, &list, err), *err);
+    buffer_bytes(&out, bytes, at);
+    for (uint32_t i = 0; i < list.nr_frames; i++) {
+        uint32_t last = i * 512 + 511;
+        uint64_t pfn = p2m_frames_pfn(&list, i);
+
+        if (i != missing)
+            p2m_frames_append(&out, i * 512,
+                              last < list.last_pfn ? last : list.last_pfn, &pfn,
+                              1);
+    }
+    at += (size_t)record_size(head.length);
+    buffer_bytes(&out, bytes + at, length - at);
+    assert_false(out.bad);
+    fixture_set_image(f, out.bytes, out.length);
+    ok = fixture_restore(f, err);
+    buffer_release(&out);
+    free(bytes);
+    return ok;
+}
+
+static void a_p2m_comes_in_pieces(void **state)
+{
+    struct engine_fixture *f = *state;
+    struct error error;
+
+    fixture_pv_guest(f, true);
+    assert_ok(fixture_save(f, &error), error);
+    assert_ok(restore_in_pieces(f, UINT32_MAX, &error), error);
+    fixture_assert_same_pv(f);
+    assert_ok(fixture_save(f, &error), error);
+    assert_refused(restore_in_pieces(f, 1, &error), error, ERR_FORMAT,
+                   "no frame for pfn 0x200 on");
+    fixture_assert_clean(f);
+}
+
 /* Exchange a record with the one that follows it. */
 static void a_misplaced_record_is_noticed(struct engine_fixture *f,
                                           uint32_t type, const char *message)
@@ -713,6 +769,7 @@ int main(void)
         engine_test(flipped_bits_in_a_pv_image_do_no_harm),
         engine_test(missing_records_are_noticed),
         engine_test(misplaced_records_are_noticed),
+        engine_test(a_p2m_comes_in_pieces),
     };
 
     /* A peer that goes away is an error to report. */

@@ -359,6 +359,60 @@ static void descriptors_that_seek_and_that_do_not(void **state)
     }
 }
 
+/* What was taken can be read again where there is a way back. */
+static void some_sources_read_again(void **state)
+{
+    struct memory_source memory = {0};
+    struct stream_source s;
+    struct error err = {0};
+    struct buffer b;
+    uint8_t got[8];
+    int fds[2];
+    struct io io;
+    bool able;
+
+    counting(&b, LENGTH);
+    memory = (struct memory_source){b.bytes, b.length, 0, 0};
+    fds[0] = file_of_octets(&b);
+    for (int kind = 0; kind < 2; kind++) {
+        if (kind == 1)
+            assert_ok(io_attach(&io, fds[0], false, 1000, -1, &err), err);
+        s = kind == 0 ? source_from_memory(&memory) : source_from_io(&io);
+        assert_ok(source_skip(&s, 40, "some", &err), err);
+        assert_ok(source_read_again(&s, 3, got, 8, &able, &err), err);
+        assert_true(able);
+        assert_octets(got, 3, 8);
+        assert_ok(source_read_again(&s, 32, got, 8, &able, &err), err);
+        assert_true(able);
+        assert_octets(got, 32, 8);
+        /* Not what has not been taken, and the place stays. */
+        assert_ok(source_read_again(&s, 33, got, 8, &able, &err), err);
+        assert_false(able);
+        assert_ok(source_read_again(&s, 41, got, 0, &able, &err), err);
+        assert_false(able);
+        assert_ok(source_read(&s, got, 8, "next", &err), err);
+        assert_octets(got, 40, 8);
+    }
+    /* The file has become shorter. */
+    assert_int_equal(ftruncate(fds[0], 10), 0);
+    assert_refused(source_read_again(&s, 8, got, 8, &able, &err), err,
+                   ERR_TRUNCATED, "image");
+    io_release(&io);
+    close(fds[0]);
+
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], b.bytes, b.length), b.length);
+    assert_ok(io_attach(&io, fds[0], false, 1000, -1, &err), err);
+    s = source_from_io(&io);
+    assert_ok(source_skip(&s, 40, "some", &err), err);
+    assert_ok(source_read_again(&s, 3, got, 8, &able, &err), err);
+    assert_false(able);
+    io_release(&io);
+    close(fds[0]);
+    close(fds[1]);
+    buffer_release(&b);
+}
+
 /* Pages -------------------------------------------------------------------- */
 
 static void mark_page(struct buffer *b, char what)
@@ -478,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_failure_below_comes_through),
         cmocka_unit_test(a_missing_error_is_not_written),
         cmocka_unit_test(descriptors_that_seek_and_that_do_not),
+        cmocka_unit_test(some_sources_read_again),
         cmocka_unit_test(pages_are_copied_as_they_are),
         cmocka_unit_test(each_step_of_a_copy_may_fail),
     };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stream/xc/pv_layout.h"
 
+#include <assert.h>
+
 #include "stream/xc/xc_wire.h"
 
 /* The first 512 octets of a context are the FPU's; trap tables are left out. */
@@ -130,54 +132,109 @@ static const struct layout_field shared_info_32[] = {
 
 /* clang-format on */
 
-const struct pv_context_offsets *pv_context_offsets(uint8_t width)
-{
-    static const struct pv_context_offsets wide = {
-        .size = XCSTREAM_VCPU_BASIC_64,
-        .flags = 512,
-        .start_info = 616,
-        .gdt_frames = 4832,
-        .gdt_entries = 4960,
-        .ctrlreg = 4984,
-        .vm_assist = 5136,
-    };
-    static const struct pv_context_offsets narrow = {
-        .size = XCSTREAM_VCPU_BASIC_32,
-        .flags = 512,
-        .start_info = 524,
-        .gdt_frames = 2640,
-        .gdt_entries = 2704,
-        .ctrlreg = 2716,
-        .vm_assist = 2796,
-    };
+static const struct pv_layout layout_64 = {
+    .width = 8,
+    .levels = 4,
+    .pending_sel = 8,
+    .evtchn_pending = 2048,
+    .evtchn_mask = 2560,
+    .evtchn_size = 512,
+    .arch = 3088,
+    .arch_size = 48,
+    .max_pfn = 3088,
+    .frame_list_list = 3096,
+    .p2m_cr3 = 3112,
+    .p2m_vaddr = 3120,
+    .p2m_generation = 3128,
+    .nr_pages = 32,
+    .shared_info = 40,
+    .flags = 48,
+    .store_mfn = 56,
+    .store_evtchn = 64,
+    .console_mfn = 72,
+    .console_evtchn = 80,
+    .context_size = 5168,
+    .edx = 616,
+    .gdt_frames = 4832,
+    .gdt_ents = 4960,
+    .cr1 = 4992,
+    .cr3 = 5008,
+};
 
-    return width == 4 ? &narrow : &wide;
+static const struct pv_layout layout_32 = {
+    .width = 4,
+    .levels = 3,
+    .pending_sel = 4,
+    .evtchn_pending = 2048,
+    .evtchn_mask = 2176,
+    .evtchn_size = 128,
+    .arch = 2316,
+    .arch_size = 28,
+    .max_pfn = 2316,
+    .frame_list_list = 2320,
+    .p2m_cr3 = 2328,
+    .p2m_vaddr = 2332,
+    .p2m_generation = 2336,
+    .nr_pages = 32,
+    .shared_info = 36,
+    .flags = 40,
+    .store_mfn = 44,
+    .store_evtchn = 48,
+    .console_mfn = 52,
+    .console_evtchn = 56,
+    .context_size = 2800,
+    .edx = 524,
+    .gdt_frames = 2640,
+    .gdt_ents = 2704,
+    .cr1 = 0, /* no page tables for user mode alone */
+    .cr3 = 2728,
+};
+
+const struct pv_layout *pv_layout_of(uint32_t width)
+{
+    assert(width == 4 || width == 8);
+    return width == 8 ? &layout_64 : &layout_32;
 }
 
-const struct pv_shared_info_offsets *pv_shared_info_offsets(uint8_t width)
+uint64_t pv_word_get(const struct pv_layout *l, const uint8_t *at,
+                     size_t offset)
 {
-    static const struct pv_shared_info_offsets wide = {
-        .evtchn_pending = 2048,
-        .evtchn_mask = 2560,
-        .evtchn_octets = 512,
-        .max_pfn = 3088,
-        .frame_list_list = 3096,
-        .p2m_cr3 = 3112,
-        .p2m_vaddr = 3120,
-        .p2m_generation = 3128,
-    };
-    static const struct pv_shared_info_offsets narrow = {
-        .evtchn_pending = 2048,
-        .evtchn_mask = 2176,
-        .evtchn_octets = 128,
-        .max_pfn = 2316,
-        .frame_list_list = 2320,
-        .p2m_cr3 = 2328,
-        .p2m_vaddr = 2332,
-        .p2m_generation = 2336,
-    };
+    return layout_integer(at, offset, l->width, ORDER_LITTLE);
+}
 
-    return width == 4 ? &narrow : &wide;
+static void set_octets(uint8_t *at, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> 8 * i);
+}
+
+void pv_word_set(const struct pv_layout *l, uint8_t *at, size_t offset,
+                 uint64_t value)
+{
+    set_octets(at + offset, value, l->width);
+}
+
+void pv_u32_set(uint8_t *at, size_t offset, uint32_t value)
+{
+    set_octets(at + offset, value, sizeof(value));
+}
+
+uint64_t pv_cr3_to_frame(const struct pv_layout *l, uint64_t cr3)
+{
+    uint32_t low = (uint32_t)cr3;
+
+    if (l->width == 8)
+        return cr3 >> PAGE_SHIFT;
+    return (low >> PAGE_SHIFT) | (uint32_t)(low << 20);
+}
+
+uint64_t pv_frame_to_cr3(const struct pv_layout *l, uint64_t frame)
+{
+    uint32_t low = (uint32_t)frame;
+
+    if (l->width == 8)
+        return frame << PAGE_SHIFT;
+    return (uint32_t)(low << PAGE_SHIFT) | (low >> 20);
 }
 
 void pv_vcpu_basic_explain(const uint8_t *bytes, size_t length,
@@ -209,12 +266,12 @@ static unsigned int bits_set(const uint8_t *bytes, size_t length)
 void pv_shared_info_explain(const uint8_t *page, uint8_t width,
                             enum byte_order order, struct field_sink *out)
 {
-    const struct pv_shared_info_offsets *at = pv_shared_info_offsets(width);
+    const struct pv_layout *at = pv_layout_of(width == 4 ? 4 : 8);
 
     fields_number(out, "event_channels_pending",
-                  bits_set(page + at->evtchn_pending, at->evtchn_octets));
+                  bits_set(page + at->evtchn_pending, at->evtchn_size));
     fields_number(out, "event_channels_masked",
-                  bits_set(page + at->evtchn_mask, at->evtchn_octets));
+                  bits_set(page + at->evtchn_mask, at->evtchn_size));
     if (width == 4)
         layout_explain(shared_info_32, ARRAY_SIZE(shared_info_32), page,
                        PAGE_SIZE, order, out);
