@@ -98,14 +98,22 @@ static void dirty_some(struct memory_host *m, unsigned int step)
     }
 }
 
+/* A page a second is what it plans with: however fast this machine is, only a
+ * guest with few dirty pages is worth stopping. */
+static void patient_precopy(struct engine_fixture *f)
+{
+    f->save.live = true;
+    f->save.precopy.downtime_ms = 0;
+    f->save.precopy.bandwidth = PAGE_SIZE;
+}
+
 static void a_live_hvm_guest_comes_back(void **state)
 {
     struct engine_fixture *f = *state;
     struct error error;
 
     fixture_hvm_guest(f);
-    f->save.live = true;
-    f->save.precopy.downtime_ms = 0;
+    patient_precopy(f);
     f->m->script = dirty_some;
     assert_ok(fixture_save(f, &error), error);
     fixture_assert_clean(f);
@@ -127,8 +135,7 @@ static void a_guest_that_never_settles_is_stopped_or_left_as_asked(void **state)
     struct error error;
 
     fixture_hvm_guest(f);
-    f->save.live = true;
-    f->save.precopy.downtime_ms = 0;
+    patient_precopy(f);
     f->m->script = never_settle;
     assert_ok(fixture_save(f, &error), error);
     assert_int_equal(f->nr_suspends, 1);
