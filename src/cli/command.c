@@ -105,6 +105,12 @@ static int short_option(struct command_line *line, const char **ret_argument)
     return o->key;
 }
 
+/* Kept where words that are read have made room. */
+static void keep_operand(struct command_line *line)
+{
+    line->argv[line->operands_end++] = line->argv[line->at++];
+}
+
 int command_line_next(struct command_line *line, const char **ret_argument)
 {
     const char *word;
@@ -112,14 +118,20 @@ int command_line_next(struct command_line *line, const char **ret_argument)
     *ret_argument = NULL;
     if (line->cluster)
         return short_option(line, ret_argument);
-    if (line->at >= line->argc)
-        return LINE_END;
-    word = line->argv[line->at];
-    if (word[0] != '-' || word[1] == '\0')
-        return LINE_END;
+    for (;;) {
+        if (line->at >= line->argc)
+            return LINE_END;
+        word = line->argv[line->at];
+        if (word[0] == '-' && word[1] != '\0')
+            break;
+        keep_operand(line);
+    }
     line->at++;
-    if (strcmp(word, "--") == 0)
+    if (strcmp(word, "--") == 0) {
+        while (line->at < line->argc)
+            keep_operand(line);
         return LINE_END;
+    }
     if (word[1] == '-')
         return long_option(line, word + 2, ret_argument);
     line->cluster = word + 1;
@@ -128,11 +140,13 @@ int command_line_next(struct command_line *line, const char **ret_argument)
 
 int command_line_operands(const struct command_line *line)
 {
-    return line->argc - line->at;
+    return line->operands_end - line->operand + line->argc - line->at;
 }
 
 const char *command_line_operand(struct command_line *line)
 {
+    if (line->operand < line->operands_end)
+        return line->argv[line->operand++];
     return line->at < line->argc ? line->argv[line->at++] : NULL;
 }
 

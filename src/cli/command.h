@@ -36,8 +36,10 @@ struct command_line {
     const struct command *command;
     int argc; /* what follows the command's name */
     char **argv;
-    int at; /* private: where the reading stands */
-    const char *cluster;
+    /* All below is private. */
+    int at;                    /* where the reading stands */
+    int operand, operands_end; /* those that were passed, from and to */
+    const char *cluster;       /* short options that are left of a word */
 };
 
 struct command {
@@ -56,12 +58,15 @@ struct command {
 
 /*
  * The key of the next option, its argument in '*ret_argument' (NULL if it
- * takes none).  Options and operands do not mix: the first operand or "--"
- * ends the options.
+ * takes none).  Options may come before, between and behind operands; "--" ends
+ * them.
  */
 int command_line_next(struct command_line *line, const char **ret_argument);
 
-/* After LINE_END: how many operands there are, and the next or NULL. */
+/*
+ * After LINE_END: how many operands there are, and the next or NULL.  Before any
+ * option was read, the next is the first word.
+ */
 int command_line_operands(const struct command_line *line);
 const char *command_line_operand(struct command_line *line);
 

@@ -111,6 +111,21 @@ is 64 "$(status "$xenferry" image fold a)" "no such action"
 is 64 "$(status "$xenferry" convert --to=image --version=2 a none)" \
     "a container changes nothing"
 
+for threads in 0 5; do
+    "$xenferry" image create -q --threads=$threads a threads.$threads
+done
+is "" "$(cmp threads.0 threads.5 2>&1)" "threads do not change it"
+is 64 "$(status "$xenferry" image create --threads=65 a none)" "too many"
+
+# Options and operands in any order
+"$xenferry" verify --json --for=4.17 a >before
+is "" "$("$xenferry" verify a --json --for 4.17 | cmp - before 2>&1)" \
+    "options behind the operand"
+is "" "$("$xenferry" image extract a.xfi -q - | cmp - a 2>&1)" \
+    "and between two"
+"$xenferry" image -q extract a.xfi -- -q
+is "" "$(cmp ./-q a 2>&1)" "behind -- nothing is an option"
+
 # A pipe that stalls is an error after the time that was asked for.
 mkfifo stall
 sleep 20 >stall &

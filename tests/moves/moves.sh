@@ -105,9 +105,9 @@ a ferry save --stock-helper g1 /dev/full
 status=$?
 check "a full disk" 1 "g1:5 running" ""
 says err 'No space left'
-a ferry save g1 "$work/image" --stock-helper
+a ferry save g1 "$work/image" --no-such-option
 status=$?
-check "operands before options" 64 "g1:5 running" ""
+check "an unknown option behind operands" 64 "g1:5 running" ""
 
 for signal in TERM INT HUP; do
     fresh
