@@ -290,7 +290,7 @@ static bool keep_image(struct convert *c, struct error *err)
 {
     struct input *input = &c->in.input;
 
-    c->container.level = CONTAINER_LEVEL_DEFAULT;
+    c->container = (struct container_job)CONTAINER_JOB_DEFAULT;
     c->container.quiet = c->quiet;
     return input_open(input, c->in_path, c->timeout_ms, err) &&
            new_file_open(&c->out, c->out_path, c->timeout_ms, err) &&

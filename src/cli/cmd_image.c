@@ -12,10 +12,17 @@
 #include "stream/image/page_index.h"
 #include "stream/page_copy.h"
 
-enum { OPTION_LEVEL = OPTION_LONG_ONLY, OPTION_PFN, OPTION_TIMEOUT };
+enum {
+    OPTION_LEVEL = OPTION_LONG_ONLY,
+    OPTION_THREADS,
+    OPTION_PFN,
+    OPTION_TIMEOUT,
+};
 
 static const struct command_option options[] = {
     {"level",   OPTION_LEVEL,   "N",            "create: of zstd, 0 to 19; 1 unless given"},
+    {"threads", OPTION_THREADS, "N",
+     "create: threads that compress; one a processor unless given"                        },
     {"pfn",     OPTION_PFN,     "FIRST[-LAST]",
      "extract: these frames instead of the image"                                         },
     {"json",    'j',            NULL,           "Print JSON instead of text"              },
@@ -69,6 +76,12 @@ static bool parse_option(struct image_job *job, int key, const char *argument,
                           err))
             return false;
         job->container.level = (int)number;
+        return true;
+    case OPTION_THREADS:
+        if (!parse_number(argument, CONTAINER_THREADS_MAX, "--threads", &number,
+                          err))
+            return false;
+        job->container.threads = (int)number;
         return true;
     case OPTION_PFN:
         return parse_pfns(job, argument, err);
@@ -293,7 +306,7 @@ static int act(struct command_line *line, struct image_job *job,
 
 static int image_run(struct command_line *line)
 {
-    struct image_job job = {.container.level = CONTAINER_LEVEL_DEFAULT,
+    struct image_job job = {.container = CONTAINER_JOB_DEFAULT,
                             .timeout_ms = -1};
     const char *action;
     int status = read_options(line, &job);

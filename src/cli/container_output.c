@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/container_output.h"
 
+#include <sched.h>
+
 #include "cli/work_progress.h"
 
 static void show_progress(void *context, uint64_t pages, uint64_t offset)
 {
     work_progress_update(context, offset);
+}
+
+/* More processors than these one reader and writer does not keep busy. */
+#define DEFAULT_THREADS_MAX 8
+
+static unsigned int threads_of(const struct container_job *job)
+{
+    cpu_set_t ours;
+
+    if (job->threads >= 0)
+        return (unsigned int)job->threads;
+    if (sched_getaffinity(0, sizeof(ours), &ours) != 0)
+        return 0;
+    return (unsigned int)size_min(CPU_COUNT(&ours), DEFAULT_THREADS_MAX);
 }
 
 bool container_output(struct container_job *job, struct stream_source *source,
@@ -15,8 +31,10 @@ bool container_output(struct container_job *job, struct stream_source *source,
     struct container_fd fd = {.fd = out->fd};
     struct container_file written = {0};
     struct error none;
-    struct container_write_options options = {
-        .level = job->level, .progress = show_progress, .context = &progress};
+    struct container_write_options options = {.level = job->level,
+                                              .threads = threads_of(job),
+                                              .progress = show_progress,
+                                              .context = &progress};
     bool ok;
 
     /* What goes into a pipe cannot be read back: fewer pages are found. */

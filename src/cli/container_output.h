@@ -8,11 +8,17 @@
 #include "stream/field_sink.h"
 
 struct container_job {
-    int level; /* of zstd */
+    int level;   /* of zstd */
+    int threads; /* that compress; -1: one for each processor */
     bool quiet;
     struct container_summary summary;
     struct error why; /* the image was not understood to its end */
 };
+
+#define CONTAINER_JOB_DEFAULT                           \
+    {                                                   \
+        .level = CONTAINER_LEVEL_DEFAULT, .threads = -1 \
+    }
 
 /* Everything that 'source' still has, as a container; 'out' is not committed. */
 must_check bool container_output(struct container_job *job,

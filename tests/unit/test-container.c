@@ -12,14 +12,14 @@ struct kept {
     struct error why;
 };
 
-static void keep_with(struct kept *k, const void *image, size_t length,
-                      size_t chunk, int level, bool read_back)
+static void keep_as(struct kept *k, const void *image, size_t length,
+                    size_t chunk, struct container_write_options options,
+                    bool read_back)
 {
     struct memory_source memory = {image, length, 0, chunk};
     struct stream_source source = source_from_memory(&memory);
     struct stream_sink sink;
     struct container_file written;
-    struct container_write_options options = {.level = level};
     struct error err;
 
     memset(k, 0, sizeof(*k));
@@ -32,6 +32,14 @@ static void keep_with(struct kept *k, const void *image, size_t length,
         err);
     assert_int_equal(k->summary.image_octets, length);
     assert_int_equal(k->summary.file_octets, k->file.length);
+}
+
+static void keep_with(struct kept *k, const void *image, size_t length,
+                      size_t chunk, int level, bool read_back)
+{
+    const struct container_write_options options = {.level = level};
+
+    keep_as(k, image, length, chunk, options, read_back);
 }
 
 /* What comes out, in pieces of 'chunk'; false where it was refused. */
@@ -277,6 +285,78 @@ static void a_page_is_kept_once(void **state)
     buffer_release(&image);
 }
 
+/* 2000 pages, every fifth of which is one of 200 that came long ago. */
+static void make_repetitive(struct buffer *image)
+{
+    const struct image_options options = {
+        .layer = IMAGE_LIBXC, .version = 3, .nr_frames = 2000};
+    struct page_index index;
+    struct error err;
+
+    assert_ok(image_make(&options, image, &err), err);
+    index_image(image, &index);
+    for (uint64_t pfn = 1000; pfn < 2000; pfn += 5) {
+        struct page_place from = page_index_get(&index, (pfn - 1000) / 5);
+        struct page_place to = page_index_get(&index, pfn);
+
+        memcpy(image->bytes + to.offset, image->bytes + from.offset, PAGE_SIZE);
+    }
+    page_index_release(&index);
+}
+
+static void threads_make_no_difference(void **state)
+{
+    static const unsigned int threads[] = {1, 2, 7, CONTAINER_THREADS_MAX};
+    struct buffer image = {.cap = (size_t)64 << 20};
+
+    make_repetitive(&image);
+    for (int read_back = 0; read_back < 2; read_back++) {
+        struct kept alone;
+
+        keep_with(&alone, image.bytes, image.length, 0, 1, read_back);
+        for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+            const struct container_write_options options = {
+                .level = 1, .threads = threads[i]};
+            struct kept k;
+
+            keep_as(&k, image.bytes, image.length, 0, options, read_back);
+            assert_int_equal(k.file.length, alone.file.length);
+            assert_memory_equal(k.file.bytes, alone.file.bytes,
+                                alone.file.length);
+            buffer_release(&k.file);
+        }
+        buffer_release(&alone.file);
+    }
+    buffer_release(&image);
+}
+
+/* The disk is full somewhere: the threads end with it. */
+static void a_sink_that_fails_ends_the_threads(void **state)
+{
+    const struct container_write_options options = {.level = 1, .threads = 2};
+    struct buffer image = {.cap = (size_t)64 << 20};
+    struct kept whole;
+
+    make_repetitive(&image);
+    keep_with(&whole, image.bytes, image.length, 0, 1, false);
+    for (size_t room = 1; room < whole.file.length;
+         room += whole.file.length / 20) {
+        struct memory_source memory = {image.bytes, image.length, 0, 0};
+        struct stream_source source = source_from_memory(&memory);
+        struct buffer file = {.cap = room};
+        struct stream_sink sink = sink_to_buffer(&file);
+        struct container_summary summary;
+        struct error err;
+
+        assert_refused(
+            container_write(&source, &sink, &options, &summary, NULL, &err),
+            err, ERR_NO_MEMORY, "no room");
+        buffer_release(&file);
+    }
+    buffer_release(&whole.file);
+    buffer_release(&image);
+}
+
 static void no_changed_octet_is_accepted(void **state)
 {
     const struct image_options options = {
@@ -331,6 +411,8 @@ int main(void)
         cmocka_unit_test(octets_behind_the_image_come_back),
         cmocka_unit_test(a_page_is_the_last_version),
         cmocka_unit_test(a_page_is_kept_once),
+        cmocka_unit_test(threads_make_no_difference),
+        cmocka_unit_test(a_sink_that_fails_ends_the_threads),
         cmocka_unit_test(no_changed_octet_is_accepted),
         cmocka_unit_test(no_truncation_is_accepted),
     };

@@ -14,9 +14,6 @@
 
 #define CHECKED_SIZE 24
 
-/* Head, contents, padding; zstd may need a little more than it saves. */
-#define STORED_ROOM (CONTAINER_CHUNK_HEAD_SIZE + CONTAINER_CHUNK_MAX + 8)
-
 const char *container_kind_name(enum container_kind kind)
 {
     static const char *const names[] = {"text", "pages", "recipe", "pfns",
@@ -34,30 +31,42 @@ void chunk_codec_release(struct chunk_codec *c)
     free_pointer(&c->stored);
 }
 
-static bool codec_prepare(struct chunk_codec *c, bool compress,
-                          struct error *err)
+static bool no_memory(struct error *err)
+{
+    return error_set(err, ERR_NO_MEMORY, "container chunk: no memory");
+}
+
+bool chunk_codec_prepare(struct chunk_codec *c, struct error *err)
+{
+    if (!c->compress)
+        c->compress = ZSTD_createCCtx();
+    return c->compress || no_memory(err);
+}
+
+static bool prepare_room(struct chunk_codec *c, struct error *err)
 {
     if (!c->stored)
-        c->stored = malloc(STORED_ROOM);
-    if (compress && !c->compress)
-        c->compress = ZSTD_createCCtx();
-    if (!compress && !c->decompress)
+        c->stored = malloc(CONTAINER_CHUNK_ROOM);
+    return c->stored || no_memory(err);
+}
+
+static bool prepare_reading(struct chunk_codec *c, struct error *err)
+{
+    if (!c->decompress)
         c->decompress = ZSTD_createDCtx();
-    if (!c->stored || !(compress ? c->compress : c->decompress))
-        return error_set(err, ERR_NO_MEMORY, "container chunk: no memory");
-    return true;
+    return c->decompress ? prepare_room(c, err) : no_memory(err);
 }
 
 /* 0 where the contents do not get shorter. */
 static uint32_t compress(struct chunk_codec *c, const uint8_t *contents,
-                         uint32_t length)
+                         uint32_t length, uint8_t *ret)
 {
     size_t got;
 
     if (c->level == 0 || length == 0)
         return 0;
-    got = ZSTD_compressCCtx(c->compress, c->stored + CONTAINER_CHUNK_HEAD_SIZE,
-                            length - 1, contents, length, c->level);
+    got = ZSTD_compressCCtx(c->compress, ret, length - 1, contents, length,
+                            c->level);
     return ZSTD_isError(got) ? 0 : (uint32_t)got;
 }
 
@@ -82,34 +91,41 @@ static void put_u64(uint8_t *at, uint64_t value)
     put_u32(at + 4, (uint32_t)(value >> 32));
 }
 
+uint32_t chunk_pack(struct chunk_codec *c, enum container_kind kind,
+                    uint64_t number, const uint8_t *contents, uint32_t length,
+                    uint8_t *chunk)
+{
+    uint8_t *at = chunk + CONTAINER_CHUNK_HEAD_SIZE;
+    uint32_t stored = compress(c, contents, length, at);
+    uint32_t codec = CONTAINER_ZSTD;
+
+    if (stored == 0) {
+        codec = CONTAINER_STORED;
+        stored = length;
+        memcpy(at, contents, length);
+    }
+    put_u32(chunk, kind);
+    put_u32(chunk + 4, codec);
+    put_u32(chunk + 8, stored);
+    put_u32(chunk + 12, length);
+    put_u64(chunk + 16, number);
+    put_u64(chunk + CHECKED_SIZE, checksum(chunk, stored));
+    memset(at + stored, 0, padded_to_8(stored) - stored);
+    return stored;
+}
+
 bool chunk_write(struct chunk_codec *c, struct stream_sink *sink,
                  enum container_kind kind, uint64_t number,
                  const uint8_t *contents, uint32_t length,
                  struct chunk_place *ret, struct error *err)
 {
     struct chunk_place place = {.offset = sink->offset, .length = length};
-    uint8_t *at;
-    uint32_t codec = CONTAINER_ZSTD;
 
     assert(length <= CONTAINER_CHUNK_MAX);
-    if (!codec_prepare(c, true, err))
+    if (!chunk_codec_prepare(c, err) || !prepare_room(c, err))
         return false;
-    at = c->stored;
-    place.stored = compress(c, contents, length);
-    if (place.stored == 0) {
-        codec = CONTAINER_STORED;
-        place.stored = length;
-        memcpy(at + CONTAINER_CHUNK_HEAD_SIZE, contents, length);
-    }
-    put_u32(at, kind);
-    put_u32(at + 4, codec);
-    put_u32(at + 8, place.stored);
-    put_u32(at + 12, length);
-    put_u64(at + 16, number);
-    put_u64(at + CHECKED_SIZE, checksum(at, place.stored));
-    memset(at + CONTAINER_CHUNK_HEAD_SIZE + place.stored, 0,
-           padded_to_8(place.stored) - place.stored);
-    if (!sink_write(sink, at, chunk_size(place.stored), err))
+    place.stored = chunk_pack(c, kind, number, contents, length, c->stored);
+    if (!sink_write(sink, c->stored, chunk_size(place.stored), err))
         return false;
     *ret = place;
     return true;
@@ -195,7 +211,7 @@ bool chunk_read(struct chunk_codec *c, const struct container_file *file,
                             ", expected at most 65536 within %" PRIu64,
                             container_kind_name(kind), number, place->stored,
                             place->offset, place->length, file->size);
-    if (!codec_prepare(c, false, err) ||
+    if (!prepare_reading(c, err) ||
         !file->read_at(file->context, c->stored, (size_t)size, place->offset,
                        err) ||
         !check_head(c->stored, kind, number, place, &codec, err))

@@ -43,6 +43,10 @@ struct chunk_place {
     uint64_t key;    /* by kind: the image's offset, the page, the pfn */
 };
 
+/* Head, contents, padding; zstd may need a little more than it saves. */
+#define CONTAINER_CHUNK_ROOM \
+    (CONTAINER_CHUNK_HEAD_SIZE + CONTAINER_CHUNK_MAX + 8)
+
 /* Octets in the file. */
 static inline uint64_t chunk_size(uint32_t stored)
 {
@@ -57,6 +61,17 @@ struct chunk_codec {
 };
 
 void chunk_codec_release(struct chunk_codec *c);
+
+/* Make what chunk_pack() needs. */
+must_check bool chunk_codec_prepare(struct chunk_codec *c, struct error *err);
+
+/*
+ * The chunk as it is in the file, at 'chunk', which has CONTAINER_CHUNK_ROOM
+ * octets.  Returns the length stored; chunk_size() of it are the file's.
+ */
+uint32_t chunk_pack(struct chunk_codec *c, enum container_kind kind,
+                    uint64_t number, const uint8_t *contents, uint32_t length,
+                    uint8_t *chunk);
 
 /* Write a chunk; '*ret' says where, but for its key. */
 must_check bool chunk_write(struct chunk_codec *c, struct stream_sink *sink,

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "stream/container/chunk_cache.h"
+#include "stream/container/chunk_pipeline.h"
 #include "stream/container/page_dedup.h"
 #include "stream/image/image_open.h"
 #include "stream/image/page_index.h"
@@ -17,9 +18,6 @@
 #include "stream/stream_reader.h"
 #include "stream/xc/xc_page_data.h"
 #include "stream/xc/xc_records.h"
-
-/* Places of chunks are kept until the end: 24 octets for 64 KiB. */
-#define PLACES_MAX ((size_t)128 << 20)
 
 #define CACHED_CHUNKS 32
 
@@ -31,9 +29,10 @@ struct writer {
     struct stream_source *inner;
     struct stream_source tee;
     struct stream_sink *sink;
-    struct chunk_codec codec;
-    XXH3_state_t *hash; /* owned; of the image */
-    bool capture;       /* what is read is text */
+    struct chunk_pipeline chunks;
+    struct chunk_codec codec; /* for what is read back, and the directory */
+    XXH3_state_t *hash;       /* owned; of the image */
+    bool capture;             /* what is read is text */
     struct error *why;
 
     uint8_t *text;  /* owned; CONTAINER_CHUNK_MAX octets */
@@ -49,32 +48,12 @@ struct writer {
     uint64_t made;        /* octets of the image that are in the recipe */
     struct buffer recipe;
 
-    struct buffer places[CONTAINER_KINDS];
     struct chunk_cache cache;
     struct page_dedup dedup;
     struct page_index index;
     uint64_t index_floor;
     struct container_summary summary;
 };
-
-/* Chunks ------------------------------------------------------------------- */
-
-static bool put_chunk(struct writer *w, enum container_kind kind, uint64_t key,
-                      const uint8_t *contents, size_t length, struct error *err)
-{
-    struct chunk_place place;
-    struct buffer *places = &w->places[kind];
-
-    if (!chunk_write(&w->codec, w->sink, kind, w->summary.nr_chunks[kind],
-                     contents, (uint32_t)length, &place, err))
-        return false;
-    w->summary.nr_chunks[kind]++;
-    buffer_u64(places, place.offset);
-    buffer_u32(places, place.stored);
-    buffer_u32(places, place.length);
-    buffer_u64(places, key);
-    return buffer_check(places, "container directory", err);
-}
 
 /* Recipe ------------------------------------------------------------------- */
 
@@ -84,8 +63,8 @@ static bool flush_recipe(struct writer *w, struct error *err)
 
     if (w->recipe.length == 0)
         return true;
-    ok = put_chunk(w, CONTAINER_RECIPE, w->step_offset, w->recipe.bytes,
-                   w->recipe.length, err);
+    ok = chunk_pipeline_give(&w->chunks, CONTAINER_RECIPE, w->step_offset,
+                             w->recipe.bytes, (uint32_t)w->recipe.length, err);
     buffer_reset(&w->recipe);
     w->step_offset = w->made;
     return ok;
@@ -131,9 +110,9 @@ static bool flush_text(struct writer *w, struct error *err)
     uint32_t length = w->text_length;
 
     w->text_length = 0;
-    return length == 0 ||
-           put_chunk(w, CONTAINER_TEXT, w->summary.text_octets - length,
-                     w->text, length, err);
+    return length == 0 || chunk_pipeline_give(&w->chunks, CONTAINER_TEXT,
+                                              w->summary.text_octets - length,
+                                              w->text, length, err);
 }
 
 static bool add_text(struct writer *w, const uint8_t *at, size_t length,
@@ -216,56 +195,55 @@ static const struct source_ops tee_ops = {
 
 static bool flush_pages(struct writer *w, struct error *err)
 {
-    uint64_t number = w->summary.nr_chunks[CONTAINER_PAGES];
+    uint64_t number = w->chunks.nr_given[CONTAINER_PAGES];
     uint32_t length = w->nr_pages << PAGE_SHIFT;
 
     if (w->nr_pages == 0)
         return true;
     chunk_cache_put(&w->cache, number, w->pages, length);
     w->nr_pages = 0;
-    return put_chunk(w, CONTAINER_PAGES, number * CONTAINER_CHUNK_PAGES,
-                     w->pages, length, err);
+    return chunk_pipeline_give(&w->chunks, CONTAINER_PAGES,
+                               number * CONTAINER_CHUNK_PAGES, w->pages, length,
+                               err);
 }
 
-static struct chunk_place page_chunk_place(const struct writer *w,
-                                           uint64_t number)
+/*
+ * A chunk of pages, from the cache or the file; NULL where it is no longer in
+ * the one and the other cannot be read.  (Not then from those that are not
+ * written yet: how many these are depends on the threads.)
+ */
+static bool page_chunk(struct writer *w, uint64_t number, const uint8_t **ret,
+                       struct error *err)
 {
-    struct cursor c = cursor_over(w->places[CONTAINER_PAGES].bytes +
-                                      number * CONTAINER_ENTRY_SIZE,
-                                  CONTAINER_ENTRY_SIZE, ORDER_LITTLE);
+    struct chunk_place place;
+    struct container_file file;
 
-    return (struct chunk_place){.offset = cursor_u64(&c),
-                                .stored = cursor_u32(&c),
-                                .length = cursor_u32(&c)};
+    *ret = w->pages;
+    if (number == w->chunks.nr_given[CONTAINER_PAGES])
+        return true;
+    *ret = chunk_cache_find(&w->cache, number);
+    if (*ret || !w->options->written)
+        return true;
+    *ret = chunk_pipeline_contents(&w->chunks, CONTAINER_PAGES, number);
+    if (*ret ||
+        !chunk_pipeline_place(&w->chunks, CONTAINER_PAGES, number, &place))
+        return true;
+    file = *w->options->written;
+    file.size = w->sink->offset;
+    *ret = chunk_cache_read(&w->cache, &w->codec, &file, number, &place, err);
+    return *ret || error_wrap(err, "reading back what was written");
 }
 
 /* Whether page number 'number' of the container is 'page'. */
 static bool same_page(struct writer *w, uint32_t number, const uint8_t *page,
                       bool *ret, struct error *err)
 {
-    uint64_t chunk = number / CONTAINER_CHUNK_PAGES;
-    const uint8_t *at = w->pages;
-    struct chunk_place place;
+    size_t offset = (size_t)(number % CONTAINER_CHUNK_PAGES) * PAGE_SIZE;
+    const uint8_t *chunk;
 
-    *ret = false;
-    if (chunk < w->summary.nr_chunks[CONTAINER_PAGES]) {
-        at = chunk_cache_find(&w->cache, chunk);
-        if (!at) {
-            struct container_file file;
-
-            if (!w->options->written)
-                return true;
-            file = *w->options->written;
-            file.size = w->sink->offset;
-            place = page_chunk_place(w, chunk);
-            at = chunk_cache_read(&w->cache, &w->codec, &file, chunk, &place,
-                                  err);
-        }
-        if (!at)
-            return error_wrap(err, "reading back what was written");
-    }
-    *ret = memcmp(at + (size_t)(number % CONTAINER_CHUNK_PAGES) * PAGE_SIZE,
-                  page, PAGE_SIZE) == 0;
+    if (!page_chunk(w, number / CONTAINER_CHUNK_PAGES, &chunk, err))
+        return false;
+    *ret = chunk && memcmp(chunk + offset, page, PAGE_SIZE) == 0;
     return true;
 }
 
@@ -558,8 +536,8 @@ static bool write_frames(struct writer *w, struct error *err)
         pfn = page_index_next(&w->index, pfn + 1);
         if (pfn != UINT64_MAX && chunk.length < CONTAINER_CHUNK_MAX)
             continue;
-        if (!put_chunk(w, CONTAINER_PFNS, first, chunk.bytes, chunk.length,
-                       err))
+        if (!chunk_pipeline_give(&w->chunks, CONTAINER_PFNS, first, chunk.bytes,
+                                 (uint32_t)chunk.length, err))
             return false;
         buffer_reset(&chunk);
     }
@@ -574,9 +552,10 @@ static bool write_directory(struct writer *w, struct error *err)
     uint64_t number = 0;
 
     w->summary.directory = w->sink->offset;
-    w->codec.level = 0;
+    memcpy(w->summary.nr_chunks, w->chunks.nr_given,
+           sizeof(w->summary.nr_chunks));
     for (unsigned int kind = 0; kind < CONTAINER_KINDS; kind++) {
-        const struct buffer *places = &w->places[kind];
+        const struct buffer *places = &w->chunks.places[kind];
 
         for (size_t at = 0; at < places->length; at += CONTAINER_ENTRY_SIZE) {
             buffer_bytes(&chunk, places->bytes + at, CONTAINER_ENTRY_SIZE);
@@ -648,8 +627,8 @@ static bool write_end(struct writer *w, struct error *err)
         return false;
     assert(w->made == w->summary.image_octets);
     return flush_text(w, err) && flush_pages(w, err) && flush_recipe(w, err) &&
-           write_frames(w, err) && write_directory(w, err) &&
-           write_trailer(w, err);
+           write_frames(w, err) && chunk_pipeline_drain(&w->chunks, err) &&
+           write_directory(w, err) && write_trailer(w, err);
 }
 
 static bool writer_init(struct writer *w, struct error *err)
@@ -657,8 +636,6 @@ static bool writer_init(struct writer *w, struct error *err)
     chunk_cache_init(&w->cache, CONTAINER_PAGES, CACHED_CHUNKS);
     page_index_init(&w->index, 0);
     w->index_floor = w->index.octets_max;
-    for (unsigned int kind = 0; kind < CONTAINER_KINDS; kind++)
-        w->places[kind].cap = PLACES_MAX;
     w->hash = XXH3_createState();
     w->text = malloc(CONTAINER_CHUNK_MAX);
     w->pages = malloc(CONTAINER_CHUNK_MAX);
@@ -666,18 +643,19 @@ static bool writer_init(struct writer *w, struct error *err)
     if (!w->hash || !w->text || !w->pages || !w->batch)
         return error_set(err, ERR_NO_MEMORY, "container: no memory");
     XXH3_128bits_reset(w->hash);
-    return page_dedup_init(&w->dedup, err);
+    return page_dedup_init(&w->dedup, err) &&
+           chunk_pipeline_start(&w->chunks, w->sink, w->options->level,
+                                w->options->threads, err);
 }
 
 static void writer_release(struct writer *w)
 {
+    chunk_pipeline_stop(&w->chunks);
     chunk_codec_release(&w->codec);
     chunk_cache_release(&w->cache);
     page_dedup_release(&w->dedup);
     page_index_release(&w->index);
     buffer_release(&w->recipe);
-    for (unsigned int kind = 0; kind < CONTAINER_KINDS; kind++)
-        buffer_release(&w->places[kind]);
     XXH3_freeState(w->hash);
     free(w->text);
     free(w->pages);
@@ -695,11 +673,11 @@ bool container_write(struct stream_source *source, struct stream_sink *sink,
     if (!w)
         return error_set(err, ERR_NO_MEMORY, "container: no memory");
     assert(options->level >= 0 && options->level <= CONTAINER_LEVEL_MAX);
+    assert(options->threads <= CONTAINER_THREADS_MAX);
     w->options = options;
     w->inner = source;
     w->sink = sink;
     w->why = why;
-    w->codec.level = options->level;
     w->tee = (struct stream_source){.ops = &tee_ops, .context = w};
     ok = writer_init(w, err) && write_header(w, err) && add_image(w, err) &&
          write_end(w, err);

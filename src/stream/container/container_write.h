@@ -14,9 +14,16 @@
 
 #define CONTAINER_LEVEL_DEFAULT 1
 #define CONTAINER_LEVEL_MAX     19
+#define CONTAINER_THREADS_MAX   64
 
 struct container_write_options {
     int level; /* of zstd, from 0 (stored) to CONTAINER_LEVEL_MAX */
+    /*
+     * That compress, beside the caller's, to CONTAINER_THREADS_MAX; 0: the
+     * caller's does.  The container is the same whatever they are; each takes
+     * up to 1 MiB, and what zstd takes for the level.
+     */
+    unsigned int threads;
     /*
      * Reads back what the sink was given; only 'read_at' and 'context' count.
      * Without it a page is compared with those of the last few chunks only.
