@@ -321,7 +321,7 @@ static void show_legacy(struct convert *c, struct field_sink *sink)
     fields_flag(sink, "cut_off", r->cut_off);
     fields_number(sink, "pages_read", r->nr_pages);
     fields_number(sink, "pages_written", r->nr_written);
-    fields_number(sink, "zero_pages", r->nr_zero);
+    fields_number(sink, "hole_pages", r->nr_holes);
     fields_number(sink, "fillers_dropped", r->nr_fillers);
     fields_number(sink, "tmem_octets_dropped", r->nr_tmem);
 }
@@ -333,7 +333,7 @@ static void show_stream(struct convert *c, struct field_sink *sink)
     fields_number(sink, "records", r->nr_records);
     fields_number(sink, "records_dropped", r->nr_dropped);
     fields_number(sink, "pages_written", r->nr_pages);
-    fields_number(sink, "zero_pages", r->nr_zero);
+    fields_number(sink, "hole_pages", r->nr_holes);
     if (c->checkpoint)
         fields_number(sink, "checkpoint", c->checkpoint);
 }

@@ -74,7 +74,7 @@ static bool write_pages(struct page_copier *p, struct stream_sink *sink,
         head->iov_len = 0;
         if (run > 0 && !sink_write_zeroes(sink, (uint64_t)run * PAGE_SIZE, err))
             return false;
-        p->nr_zero += run;
+        p->nr_holes += run;
         done = stop + run;
     }
     return true;
@@ -99,7 +99,7 @@ static bool copy_hole(struct page_copier *p, struct stream_source *source,
     if (!source_skip_hole(source, pages * PAGE_SIZE, err) ||
         !sink_write_zeroes(sink, pages * PAGE_SIZE, err))
         return false;
-    p->nr_zero += pages;
+    p->nr_holes += pages;
     *ret_done = pages;
     return true;
 }

@@ -15,7 +15,7 @@ struct page_copier {
     bool
         find_zeroes; /* look for zero pages: worth it where the sink is a file */
     uint64_t nr_pages;
-    uint64_t nr_zero; /* of those, found to be zero */
+    uint64_t nr_holes; /* of those, zeroes in runs worth a hole */
 };
 
 #define PAGE_COPY_PAGES 256

@@ -462,7 +462,7 @@ bool image_convert(struct image_input *in, struct stream_sink *sink,
     while (ok && !c.done)
         ok = stream_reader_next(&r, &item, err) &&
              convert_item(&c, &r, &item, err);
-    result->nr_zero = c.copier.nr_zero;
+    result->nr_holes = c.copier.nr_holes;
     stream_reader_release(&r);
     page_data_release(&c.pd);
     buffer_release(&c.scratch);

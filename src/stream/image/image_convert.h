@@ -44,8 +44,8 @@ struct image_convert_result {
     unsigned int version; /* written */
     uint64_t nr_records;  /* written, of both layers */
     uint64_t nr_dropped;
-    uint64_t nr_pages; /* written */
-    uint64_t nr_zero;
+    uint64_t nr_pages;       /* written */
+    uint64_t nr_holes;       /* of those, zeroes in runs worth a hole */
     uint32_t nr_checkpoints; /* passed */
 };
 

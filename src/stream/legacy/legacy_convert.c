@@ -580,7 +580,7 @@ bool legacy_convert(struct stream_source *source, struct stream_sink *sink,
     tail_init(&c.now);
     tail_init(&c.complete);
     ok = convert_items(&c, err);
-    result->nr_zero = c.copier.nr_zero;
+    result->nr_holes = c.copier.nr_holes;
     tail_release(&c.now);
     tail_release(&c.complete);
     buffer_release(&c.scratch);

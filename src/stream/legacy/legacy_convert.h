@@ -41,7 +41,7 @@ struct legacy_convert_result {
     struct legacy_start start;
     uint64_t nr_pages;   /* read, compressed ones included */
     uint64_t nr_written; /* to the sink */
-    uint64_t nr_zero;    /* of those, found zero */
+    uint64_t nr_holes;   /* of those, zeroes in runs worth a hole */
     uint64_t nr_fillers;
     uint64_t nr_tmem;  /* octets of tmem that were left out */
     uint32_t nr_vcpus; /* PV */
