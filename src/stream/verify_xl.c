@@ -4,6 +4,25 @@
 #include <string.h>
 
 #include "stream/verify_private.h"
+#include "stream/xl/json_text.h"
+
+static void verify_json(struct verify *v, const struct xlfile_config *config)
+{
+    size_t length = strnlen(config->text, config->length);
+    uint64_t offset = v->offset;
+    size_t bad;
+
+    if (length == config->length)
+        verify_found(v, RULE_XLFILE_NUL, "%" PRIu32 " octets without it",
+                     config->length);
+    if (json_text_check(config->text, length, &bad))
+        return;
+    /* Behind the header and the configuration's own length. */
+    v->offset += XLFILE_HEADER_SIZE + sizeof(uint32_t) + bad;
+    verify_found(v, RULE_XLFILE_JSON, "octet %zu of the configuration's %zu",
+                 bad, length);
+    v->offset = offset;
+}
 
 void verify_xl_file(struct verify *v, const struct stream_item *item)
 {
@@ -20,10 +39,8 @@ void verify_xl_file(struct verify *v, const struct stream_item *item)
         verify_found(v, RULE_XLFILE_NO_CONFIG, "no optional data");
         return;
     }
-    if ((h->mandatory_flags & XLFILE_MANDATORY_JSON) &&
-        (config->length == 0 || config->text[config->length - 1] != '\0'))
-        verify_found(v, RULE_XLFILE_NUL, "%" PRIu32 " octets without it",
-                     config->length);
+    if (h->mandatory_flags & XLFILE_MANDATORY_JSON)
+        verify_json(v, config);
     if (config->ignored)
         verify_found(v, RULE_XLFILE_IGNORED, "%" PRIu32 " octets",
                      config->ignored);

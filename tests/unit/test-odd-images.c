@@ -564,8 +564,10 @@ static void configurations_are_judged(void **state)
     const uint32_t json = XLFILE_MANDATORY_JSON | XLFILE_MANDATORY_STREAM2;
 
     xl_file(json, 0, "{}", 2, 0, "xlfile-config-nul;", "text={};");
-    xl_file(json, 0, "", 0, 0, "xlfile-config-nul;", "text=;");
-    xl_file(json, 0, "\0\0", 2, 0, "truncated;", "length=2;");
+    xl_file(json, 0, "", 0, 0, "xlfile-config-nul;xlfile-config-json;",
+            "text=;");
+    xl_file(json, 0, "\0\0", 2, 0, "xlfile-config-json;", "length=2;");
+    xl_file(json, 0, "{\"a\": 1]", 9, 0, "xlfile-config-json;", "length=9;");
     xl_file(json, 0, "{}", 3, 5, "xlfile-ignored-data;", "ignored_octets=5;");
     xl_file(json, 8, NULL, 0, 0, "xlfile-optional-flags;",
             "optional_flags=0x8;");

@@ -475,9 +475,9 @@ static void pages_are_copied_as_they_are(void **state)
             assert_memory_equal(out.bytes + strlen(head), in.bytes,
                                 nr * PAGE_SIZE);
         assert_int_equal(p.nr_pages, nr);
-        assert_true(p.nr_zero <= nr);
+        assert_true(p.nr_holes <= nr);
         if (!find && !holes)
-            assert_int_equal(p.nr_zero, 0);
+            assert_int_equal(p.nr_holes, 0);
         page_copier_release(&p);
         buffer_release(&in);
         buffer_release(&out);
