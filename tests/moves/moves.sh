@@ -156,17 +156,21 @@ child=$!
 wait_for test -S "$work/socket"
 a ferry migrate --stock-helper --json g1 "unix:$work/socket"
 status=$?
+[ $status = 0 ] || kill $child
 wait $child || status=9
 check "migrate over a Unix socket" 0 "" "g1:1 running"
 says out '"outcome":"done"'
 
 fresh
+# What the receiver before it said is not to be taken for its.
+rm -f "$work/receive"
 b "$xenferry" receive --stock-helper -e --listen tcp:127.0.0.1:0 2>"$work/receive" &
 child=$!
-wait_for grep -q waiting "$work/receive"
+wait_for grep -qs 'waiting on tcp' "$work/receive"
 port=$(sed -n 's/.*waiting on tcp:127.0.0.1://p' "$work/receive")
 a ferry migrate --stock-helper g1 "tcp:127.0.0.1:$port"
 status=$?
+[ $status = 0 ] || kill $child
 wait $child || status=9
 check "migrate over TCP" 0 "" "g1:1 running"
 
