@@ -742,6 +742,7 @@ static bool explain_record(struct inspect *in, const struct stream_item *item,
         in->have_verify = true;
     if (libxc && item->head.type == XCREC_CHECKPOINT) {
         in->nr_checkpoints++;
+        in->checkpoint_vcpus = in->nr_vcpus;
         in->nr_vcpus = 0;
     }
     inspect_row(in, libxc ? "libxc" : "libxl", stream_item_name(item),
@@ -776,7 +777,10 @@ void inspect_counts(struct inspect *in)
 {
     struct field_sink *out = in->out;
 
-    fields_number(out, "vcpus", in->nr_vcpus);
+    /* A guest has as many at each; behind the last, maybe only some came. */
+    fields_number(out, "vcpus",
+                  in->nr_vcpus > in->checkpoint_vcpus ? in->nr_vcpus
+                                                      : in->checkpoint_vcpus);
     fields_number(out, "records", in->nr_records);
     fields_number(out, "batches", in->nr_batches);
     fields_number(out, "pages", in->nr_pages);

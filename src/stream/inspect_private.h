@@ -44,7 +44,8 @@ struct inspect {
     uint64_t rounds;
     uint64_t max_pfn;
     uint64_t nr_checkpoints;
-    uint64_t nr_vcpus;
+    uint64_t nr_vcpus; /* since the last checkpoint */
+    uint64_t checkpoint_vcpus;
     bool have_verify;
     bool have_policies;
     bool converted;

@@ -190,6 +190,8 @@ static bool explain_record(const struct xsdump_record *rec,
     case XSDUMP_QUOTA:
     case XSDUMP_DOMAIN:
         return explain_quotas(rec, out, err);
+    case XSDUMP_END:
+        return true;
     default:
         counts->other++;
         return true;

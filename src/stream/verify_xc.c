@@ -285,7 +285,11 @@ void verify_hvm_context(struct verify *v, const uint8_t *bytes, uint32_t length)
         if (first && (part.type != HVM_RECORD_HEADER ||
                       cursor_u32(&data) != HVM_CONTEXT_MAGIC))
             verify_found(v, RULE_HVM_HEADER, "part of type %u", part.type);
-        if (!hvm_record_length_known(&part))
+        if (!hvm_record_name(part.type))
+            verify_found(v, RULE_HVM_PART_UNKNOWN,
+                         "type %u of %" PRIu32 " octets", part.type,
+                         part.length);
+        else if (!hvm_record_length_known(&part))
             verify_found(v, RULE_HVM_PART_LENGTH,
                          "%s (type %u) of %" PRIu32 " octets",
                          hvm_record_name(part.type), part.type, part.length);

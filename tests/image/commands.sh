@@ -35,6 +35,9 @@ is 1 "$(status "$xenferry" inspect nothing)" "no such file"
 is 64 "$(status "$xenferry" inspect)" "no file named"
 is 64 "$(status "$xenferry" inspect --nonsense a)" "no such option"
 
+is 1 "$("$xenferry" inspect -s remus | sed -n 's/^  vcpus: //p')" \
+    "the vCPUs of the last checkpoint"
+
 # verify
 is 0 "$(status "$xenferry" verify a)" "a clean image"
 is 1 "$(status "$xenferry" verify remus)" "a checkpointed image: a warning"

@@ -363,6 +363,10 @@ static void parts_have_the_length_of_their_type(void **state)
 
     hvm_part(HVM_RECORD_CPU, 1016, "none;", "part=CPU;");
     hvm_part(HVM_RECORD_CPU, 1017, wrong, "part=CPU;");
+    hvm_part(HVM_RECORD_CPU, 1024, "none;", "part=CPU;");
+    hvm_part(HVM_RECORD_VMCE_VCPU, 8, "none;", "part=VMCE_VCPU;");
+    hvm_part(HVM_RECORD_VMCE_VCPU, 24, "none;", "part=VMCE_VCPU;");
+    hvm_part(HVM_RECORD_VMCE_VCPU, 23, wrong, "part=VMCE_VCPU;");
     hvm_part(HVM_RECORD_CPU_MSR, 8 + 32, "none;",
              "msrs[{index=0x1010101;value=0x101010101010101;}");
     hvm_part(HVM_RECORD_CPU_MSR, 8 + 20, wrong, "part=CPU_MSR;");
@@ -372,7 +376,7 @@ static void parts_have_the_length_of_their_type(void **state)
     hvm_part(HVM_RECORD_CPU_XSAVE, 24 + 100, "none;", "area_octets=100;");
     hvm_part(HVM_RECORD_CPU_XSAVE, 24 + 576 + 16, "none;", "extended");
     hvm_part(HVM_RECORD_PIC, 7, wrong, "part=PIC;");
-    hvm_part(99, 7, "none;", "part=unknown;type=99;");
+    hvm_part(99, 7, "xc-hvm-context-part-unknown;", "part=unknown;type=99;");
 }
 
 static void a_context_begins_with_its_header(void **state)

@@ -70,6 +70,17 @@ const char *hvm_record_name(uint16_t type)
     return NULL;
 }
 
+/* What older releases wrote; the rest is zero to those that read it. */
+static const struct {
+    uint16_t type;
+    uint32_t size;
+} older_sizes[] = {
+    {HVM_RECORD_CPU,       CPU_COMPAT_SIZE},
+    {HVM_RECORD_CPU,       1024           }, /* before the flags */
+    {HVM_RECORD_VMCE_VCPU, 8              }, /* before the banks' ctl2 */
+    {HVM_RECORD_VMCE_VCPU, 24             }, /* before mcg_ext_ctl */
+};
+
 bool hvm_record_length_known(const struct hvm_record *rec)
 {
     switch (rec->type) {
@@ -78,13 +89,13 @@ bool hvm_record_length_known(const struct hvm_record *rec)
     case HVM_RECORD_CPU_MSR:
         return rec->length >= 4 + 4 &&
                (rec->length - 8) % CPU_MSR_ENTRY_SIZE == 0;
-    case HVM_RECORD_CPU:
-        if (rec->length == CPU_COMPAT_SIZE)
-            return true;
-        break;
     default:
         break;
     }
+    for (size_t i = 0; i < ARRAY_SIZE(older_sizes); i++)
+        if (older_sizes[i].type == rec->type &&
+            older_sizes[i].size == rec->length)
+            return true;
     for (size_t i = 0; i < ARRAY_SIZE(records); i++)
         if (records[i].type == rec->type)
             return rec->length == records[i].size;
